@@ -1,0 +1,65 @@
+# make demo: train a small model on motions the project makes itself. make test: the tests. Both set up what they need.
+PYTHON ?= python3
+VENV ?= .venv
+DATA_DIR ?= data
+BIN = $(VENV)/bin
+DEMO = $(DATA_DIR)/demo
+# Slow tests share their machine badly; fast ones use all of it.
+WORKERS ?= 2
+# Which slow tests: all of them, or some files and folders.
+SLOW ?= tests
+# Which parts of the benchmark: all of them, or some (make bench PARTS="step sampler").
+PARTS ?=
+
+.PHONY: help setup demo test test-slow bench lint format clean
+
+help:
+	@echo "make demo       train a small model on motions the project makes itself, then show the result"
+	@echo "make test       the fast tests, ruff and pyright"
+	@echo "make test-slow  the real SLURM, killed processes, the wheel, the README's commands"
+	@echo "make bench      what users wait for, measured against targets; 5 minutes"
+	@echo "make format     ruff format and fix"
+
+$(BIN)/parc-is-installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	@touch $@
+
+$(BIN)/parc-dev-is-installed: $(BIN)/parc-is-installed
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	@touch $@
+
+setup: $(BIN)/parc-dev-is-installed
+
+demo: $(BIN)/parc-is-installed
+	$(BIN)/python -m parc.train experiment=demo data_dir=$(DATA_DIR)
+	@$(MAKE) --no-print-directory $(DEMO)/loss_curves.png $(DEMO)/motions.png $(DEMO)/motion.png
+	@echo "pictures: $(DEMO)/loss_curves.png $(DEMO)/motions.png $(DEMO)/motion.png"
+
+$(DEMO)/loss_curves.png: $(DEMO)/final_model.ckpt
+	@$(BIN)/python -m parc.picture $(DEMO) --output $@ > /dev/null
+$(DEMO)/motions.png: $(DEMO)/final_model.ckpt
+	@$(BIN)/python -m parc.picture $(DATA_DIR)/demo_motions --output $@ > /dev/null
+$(DEMO)/motion.png: $(DEMO)/final_model.ckpt
+	@$(BIN)/python -m parc.picture $$(ls $(DATA_DIR)/demo_motions/jumping/*.safetensors | head -n 1) --output $@ > /dev/null
+
+test: setup lint
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+test-slow: setup
+	$(BIN)/python -m pytest -m slow $(SLOW)
+
+bench: $(BIN)/parc-is-installed
+	$(BIN)/python -m parc.benchmark $(PARTS)
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Composing, checking, messages and run folders; imports none of the other folders."""

@@ -1,0 +1,147 @@
+"""Writing files whole, or not at all; locking files; reading YAML that may come from anywhere."""
+
+import contextlib
+import errno
+import os
+import re
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from filelock import FileLock
+
+from parc.configuration.errors import UserError
+
+PART_SUFFIX = ".part"  # of the folders in which files are written, which a killed process leaves behind
+_DEEPEST_YAML = 100
+_CANNOT_LOCK = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a file beside `path`, sync it and rename it, so that `path` is whole or as it was.
+
+    Args:
+        path: the file to make or replace. Its folder is made where it is missing.
+        write: called with the temporary path; writes the whole content there.
+
+    Raises:
+        UserError: the folder cannot be written or the disk is full. Nothing is left behind.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # A folder, because `write` may make temporary files of its own beside the one that it is given.
+        folder = tempfile.mkdtemp(prefix=f".{path.name}.", suffix=PART_SUFFIX, dir=path.parent)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    part = Path(folder, path.name)
+    try:
+        write(part)
+        with part.open("rb+") as stream:
+            os.fsync(stream.fileno())
+        part.chmod(0o666 & ~_umask())
+        part.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    except Exception as error:
+        # safetensors reports a full disk as an error of its own; the operating system's number is in it.
+        number = re.search(r"os error (\d+)", str(error))
+        if number is None:
+            raise
+        raise unwritable(path, OSError(int(number[1]), os.strerror(int(number[1])))) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)  # a disk that has become read-only keeps it
+
+
+def write_text_whole(path: Path, text: str) -> None:
+    """Write a text file whole (see `write_whole`)."""
+    write_whole(path, lambda part: part.write_text(text, encoding="utf-8"))
+
+
+def unwritable(path: Path, error: OSError) -> UserError:
+    """Say in one line why `path` could not be written."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return UserError(f"{path}: no space left on the disk; free some and give the same command again")
+    return UserError(f"{path}: cannot be written ({error.strerror or error}); choose a folder that you may write to")
+
+
+@contextlib.contextmanager
+def locked(path: Path, timeout: float = -1.0) -> Iterator[None]:
+    """Hold a lock file; the lock goes with the process, however it ends.
+
+    Args:
+        path: the lock file. Its folder is made where it is missing.
+        timeout: seconds to wait for another process that holds it; -1 waits as long as that takes.
+
+    Raises:
+        Timeout: another process holds it.
+        UserError: the folder cannot be written, or its file system cannot lock.
+    """
+    lock = FileLock(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            lock.acquire(timeout=timeout)
+    except (OSError, NotImplementedError) as error:
+        if isinstance(error, TimeoutError):
+            raise
+        if isinstance(error, OSError) and error.errno not in _CANNOT_LOCK:
+            raise unwritable(path.parent, error) from error
+        raise _cannot_lock(path) from error
+    try:
+        # Where there are no real locks, filelock makes do with a mere file, which a dead process goes on holding.
+        if type(lock) is not FileLock:
+            raise _cannot_lock(path)
+        yield
+    finally:
+        lock.release()
+
+
+def _cannot_lock(path: Path) -> UserError:
+    return UserError(
+        f"{path.parent}: this file system cannot lock files, so nothing keeps two processes from writing there at once; "
+        "choose a folder on another one"
+    )
+
+
+def read_yaml(path: Path, text: str) -> Any:
+    """Read the text of a YAML file as plain values.
+
+    Aliases are refused, because a few lines of them can stand for more values than any memory holds, and so is deep
+    nesting, on which parsers exhaust their stack.
+
+    Raises:
+        UserError: the text is no YAML of this kind.
+    """
+    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        depth = 0
+        for event in yaml.parse(text, loader):
+            if isinstance(event, yaml.AliasEvent):
+                raise yaml.YAMLError(f"*{event.anchor}: aliases are not read, write the value itself")
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > _DEEPEST_YAML:
+                raise yaml.YAMLError(f"more than {_DEEPEST_YAML} levels deep")
+        return yaml.load(text, loader)
+    except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
+        # Values such as dates with a 13th month are refused by whatever makes them.
+        raise UserError(f"{path}: not a YAML file ({' '.join(str(error).split())[:160]})") from error
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

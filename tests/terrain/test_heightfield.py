@@ -1,0 +1,63 @@
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from parc.terrain.heightfield import Heightfield, nearest_cells
+
+SIZES = st.tuples(st.integers(1, 12), st.integers(1, 12))
+
+
+def heightfield(shape=(5, 7), min_point=(-1.0, 2.0), cell_size=0.5, seed=0):
+    heights = torch.rand(shape, generator=torch.Generator().manual_seed(seed))
+    return Heightfield(heights, torch.tensor(min_point), cell_size)
+
+
+@settings(deadline=None, max_examples=60)
+@given(SIZES, st.floats(0.05, 3), st.integers(0, 2**31))
+def test_a_point_belongs_to_the_cell_whose_centre_is_nearest(shape, cell_size, seed):
+    generator = torch.Generator().manual_seed(seed)
+    terrain = heightfield(shape, (seed % 7 - 3.0, seed % 5 - 2.0), cell_size, seed)
+    # From a cell and a half beside the map on one side to as much beside it on the other.
+    span = torch.tensor(shape) + 2
+    points = terrain.min_point + (torch.rand(60, 2, generator=generator) * span - 1.5) * cell_size
+    rows = terrain.min_point[0] + torch.arange(shape[0]) * cell_size
+    columns = terrain.min_point[1] + torch.arange(shape[1]) * cell_size
+    cells = terrain.cells_at(points)
+    for axis, centres in enumerate((rows, columns)):
+        distances = (points[:, axis, None] - centres).abs()
+        own = distances.gather(1, cells[:, axis, None])[:, 0]
+        torch.testing.assert_close(own, distances.min(1).values, atol=1e-5 * cell_size, rtol=1e-4)
+    assert torch.equal(terrain.heights_at(points), terrain.heights[cells[:, 0], cells[:, 1]])
+
+
+def test_cells_are_flat_and_never_interpolated():
+    terrain = heightfield()
+    centre = terrain.min_point + torch.tensor([2, 3]) * 0.5
+    within = centre + (torch.rand(200, 2) - 0.5) * 0.499
+    assert (terrain.heights_at(within) == terrain.heights[2, 3]).all()
+
+
+@pytest.mark.parametrize(
+    ("point", "cell"),
+    [((-1e6, 2.0), (0, 0)), ((1e6, 2.0), (4, 0)), ((-1.0, -1e6), (0, 0)), ((-1.0, 1e6), (0, 6)), ((9.0, 9.0), (4, 6))],
+)
+def test_points_beside_the_map_belong_to_its_border(point, cell):
+    assert heightfield().cells_at(torch.tensor(point)).tolist() == list(cell)
+
+
+def test_borders_between_cells_go_to_the_even_one():
+    borders = torch.stack([torch.tensor([0.5, 1.5, 2.5, 3.5]), torch.zeros(4)], dim=1)
+    cells = nearest_cells(borders, torch.zeros(2), 1.0, torch.tensor([9, 9]))
+    assert cells[:, 0].tolist() == [0, 2, 2, 4]
+
+
+def test_each_point_may_be_looked_up_in_a_terrain_of_its_own():
+    generator = torch.Generator().manual_seed(0)
+    points = torch.randn(6, 40, 2, generator=generator) * 4
+    min_point, size = torch.randn(6, 1, 2, generator=generator), torch.rand(6, 1, 1, generator=generator) + 0.1
+    shape = torch.randint(1, 20, (6, 1, 2), generator=generator)
+    together = nearest_cells(points, min_point, size, shape)
+    for number in range(6):
+        alone = nearest_cells(points[number], min_point[number, 0], float(size[number]), shape[number, 0])
+        assert torch.equal(together[number], alone)

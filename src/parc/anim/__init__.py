@@ -1,0 +1,1 @@
+"""Characters, motion clips and their formats, manifests and the motion library."""

@@ -1,0 +1,91 @@
+"""Mirror images of clips: left and right swapped, terrain included."""
+
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from parc.anim.character import Character
+from parc.anim.motion_clip import MotionClip
+from parc.configuration.errors import UserError
+from parc.terrain.heightfield import Heightfield
+
+_SYMMETRY_TOLERANCE = 1e-4  # metres and quaternion parts by which a character's sides may differ
+_SWAPPED = {"left": "right", "right": "left", "Left": "Right", "Right": "Left"}
+
+
+def mirror_clip(clip: MotionClip, character: Character) -> MotionClip:
+    """Return the mirror image of a clip about the plane y = 0, called `<name>_mirrored`.
+
+    Positions' y is negated, rotations (x, y, z, w) become (-x, y, -z, w), left and right bodies and their labels are
+    swapped, and the terrain with its bounds runs the other way along y.
+
+    Args:
+        clip: a clip of `character`.
+        character: whose left side is the mirror image of its right side.
+
+    Raises:
+        UserError: the character is not symmetric; names the body.
+    """
+    bodies = torch.tensor(mirror_bodies(character))
+    terrain = clip.terrain
+    columns = terrain.heights.shape[1]
+    min_x, min_y = terrain.min_point
+    mirrored_terrain = Heightfield(
+        terrain.heights.flip(1), torch.stack([min_x, -(min_y + (columns - 1) * terrain.cell_size)]), terrain.cell_size
+    )
+    return replace(
+        clip,
+        name=f"{clip.name}_mirrored",
+        root_pos=_mirror_points(clip.root_pos),
+        root_rot=mirror_rotations(clip.root_rot),
+        joint_rot=mirror_rotations(clip.joint_rot)[:, bodies[1:] - 1],
+        contacts=clip.contacts[:, bodies],
+        terrain=mirrored_terrain,
+        height_bounds=None if clip.height_bounds is None else clip.height_bounds.flip(1),
+        path_nodes=None if clip.path_nodes is None else _mirror_points(clip.path_nodes),
+    )
+
+
+def mirror_rotations(rotations: Float[Tensor, "*batch 4"]) -> Float[Tensor, "*batch 4"]:
+    """Return quaternions (x, y, z, w) seen in a mirror in the plane y = 0."""
+    return rotations * rotations.new_tensor([-1.0, 1.0, -1.0, 1.0])
+
+
+def mirror_bodies(character: Character) -> list[int]:
+    """Return for every body the one on the other side: left and right are told by the names, others are their own.
+
+    Raises:
+        UserError: a body has none, or it is built otherwise; names the body.
+    """
+    others = []
+    for name in character.body_names:
+        other = _other_side(name)
+        if other not in character.body_names:
+            raise UserError(
+                f"the character has a body '{name}' but no '{other}', expected both sides; it has no mirror image"
+            )
+        others.append(character.body_index(other))
+    for body, other in enumerate(others):
+        parent, other_parent = character.parents[body], character.parents[other]
+        same_parent = parent == other_parent == -1 or (parent >= 0 and others[parent] == other_parent)
+        offset = _mirror_points(character.offsets[body]) - character.offsets[other]
+        turned = mirror_rotations(character.rest_rotations[body]) - character.rest_rotations[other]
+        if not same_parent or max(float(offset.abs().max()), float(turned.abs().max())) > _SYMMETRY_TOLERANCE:
+            raise UserError(
+                f"the character's body '{character.body_names[body]}' is not the mirror image of "
+                f"'{character.body_names[other]}', expected a symmetric character; it has no mirror image"
+            )
+    return others
+
+
+def _mirror_points(points: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3"]:
+    return points * points.new_tensor([1.0, -1.0, 1.0])
+
+
+def _other_side(name: str) -> str:
+    for side, other in _SWAPPED.items():
+        if side in name:
+            return name.replace(side, other)
+    return name

@@ -1,0 +1,237 @@
+"""Datasets: which clips a run trains on, their classes and their weights."""
+
+import os
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import yaml
+
+from parc.anim.clip_files import CLIP_SUFFIXES
+from parc.configuration.errors import UserError, nearest_name
+from parc.configuration.files import read_yaml, write_text_whole
+
+IGNORED_FOLDER = "ignore"
+MANIFEST_SUFFIXES = (".yaml", ".yml")
+
+
+@dataclass(frozen=True)
+class ClipEntry:
+    """A clip of a dataset, not read yet.
+
+    Attributes:
+        path: the clip file.
+        motion_class: the first-level folder that it lies in; empty for clips named by a manifest.
+        weight: what the manifest gives it; None where it is still to be computed from classes and seconds.
+    """
+
+    path: Path
+    motion_class: str
+    weight: float | None = None
+
+
+@dataclass(frozen=True)
+class ClipLimits:
+    """Which clips are left out.
+
+    Attributes:
+        min_num_frames: fewest frames.
+        max_terrain_dim_x: most terrain cells along x.
+        max_terrain_dim_y: most terrain cells along y.
+    """
+
+    min_num_frames: int
+    max_terrain_dim_x: int
+    max_terrain_dim_y: int
+
+
+@runtime_checkable
+class Dataset(Protocol):
+    """What a dataset has to offer: where its clips are, which are left out, and the list of them."""
+
+    sources: list[str]
+    limits: ClipLimits
+
+    def entries(self) -> list[ClipEntry]:
+        """List the clips, without reading them."""
+        ...
+
+
+class ClipDataset:
+    """A dataset of clip files.
+
+    Args:
+        motion_lib_file: a folder of clips, a manifest (YAML, ours or PARC's), one clip, or a list of such.
+        min_num_frames: clips with fewer frames are left out.
+        max_terrain_dim_x: clips with more terrain cells along x are left out.
+        max_terrain_dim_y: clips with more terrain cells along y are left out.
+        halved_classes: classes of which every second clip of a folder, in name order, is left out.
+
+    Raises:
+        UserError: a number is out of range.
+    """
+
+    def __init__(
+        self,
+        motion_lib_file: str | list[str],
+        min_num_frames: int,
+        max_terrain_dim_x: int,
+        max_terrain_dim_y: int,
+        halved_classes: list[str],
+    ) -> None:
+        self.sources = [motion_lib_file] if isinstance(motion_lib_file, str) else list(motion_lib_file)
+        for name, value in (("max_terrain_dim_x", max_terrain_dim_x), ("max_terrain_dim_y", max_terrain_dim_y)):
+            if value < 1:
+                raise UserError(f"dataset.{name} is {value}, expected at least 1 cell")
+        if min_num_frames < 2:
+            raise UserError(f"dataset.min_num_frames is {min_num_frames}, expected at least 2 frames")
+        if not self.sources:
+            raise UserError("dataset.motion_lib_file is empty, expected a folder, a manifest or a clip")
+        self.limits = ClipLimits(min_num_frames, max_terrain_dim_x, max_terrain_dim_y)
+        self.halved_classes = halved_classes
+
+    def entries(self) -> list[ClipEntry]:
+        """List the clips without reading them, in an order that depends on nothing but their names.
+
+        Raises:
+            UserError: a source is missing or holds no clips, a manifest is broken or names a clip that is not there, or
+                two clips have one name.
+        """
+        entries: list[ClipEntry] = []
+        for source in self.sources:
+            entries += _entries_of(Path(os.path.expandvars(source)).expanduser())
+        _refuse_same_names(entries)
+        classes = sorted({entry.motion_class for entry in entries})
+        for name in self.halved_classes:
+            if name not in classes:
+                raise UserError(
+                    f"dataset.halved_classes names '{name}', which is no class of this dataset{nearest_name(name, classes)}"
+                    f" (classes: {', '.join(filter(None, classes))})"
+                )
+        return _halve(entries, set(self.halved_classes))
+
+
+def _entries_of(source: Path) -> list[ClipEntry]:
+    if source.is_dir():
+        entries = _walk(source)
+        if not entries:
+            kinds = " or ".join(CLIP_SUFFIXES)
+            raise UserError(
+                f"dataset.motion_lib_file {source}: the folder holds no clips; expected {kinds} files in it"
+            )
+        return entries
+    if not source.is_file():
+        raise UserError(
+            f"dataset.motion_lib_file {source}: there is no such file or folder; expected a folder of clips, a manifest "
+            "(.yaml) or a clip"
+        )
+    if source.suffix in MANIFEST_SUFFIXES:
+        return read_manifest(source)
+    if source.suffix in CLIP_SUFFIXES:
+        return [ClipEntry(source, source.resolve().parent.name)]
+    raise UserError(
+        f"dataset.motion_lib_file {source}: expected a folder, a manifest ({', '.join(MANIFEST_SUFFIXES)}) or a clip "
+        f"({', '.join(CLIP_SUFFIXES)})"
+    )
+
+
+def _walk(root: Path) -> list[ClipEntry]:
+    entries = []
+    for folder, folders, files in os.walk(root, followlinks=True):
+        folders[:] = sorted(name for name in folders if name != IGNORED_FOLDER)
+        inside = Path(folder).relative_to(root).parts
+        motion_class = inside[0] if inside else root.resolve().name
+        entries += [ClipEntry(Path(folder, name), motion_class) for name in sorted(files) if _is_clip(name)]
+    return entries
+
+
+def _is_clip(name: str) -> bool:
+    return name.endswith(CLIP_SUFFIXES) and not name.startswith(".")
+
+
+def _refuse_same_names(entries: list[ClipEntry]) -> None:
+    seen: dict[str, Path] = {}
+    for entry in entries:
+        other = seen.setdefault(entry.path.stem, entry.path)
+        if other is not entry.path:
+            raise UserError(
+                f"two clips are called '{entry.path.stem}': {other} and {entry.path}; expected names that differ, rename one"
+            )
+
+
+def _halve(entries: list[ClipEntry], classes: set[str]) -> list[ClipEntry]:
+    kept, place_in_folder = [], defaultdict(int)
+    for entry in entries:
+        if entry.motion_class in classes:
+            place_in_folder[entry.path.parent] += 1
+            if place_in_folder[entry.path.parent] % 2 == 0:
+                continue
+        kept.append(entry)
+    return kept
+
+
+def clip_weights(entries: list[ClipEntry], seconds: list[float]) -> list[float]:
+    """Return each clip's sampling weight: its seconds x (equal share of its class / the class's share of all seconds).
+
+    Every class then weighs the same, and within a class a clip weighs by its length. Clips that a manifest gives a weight
+    keep it; weights sum to the seconds of the clips either way, so both may stand side by side.
+
+    Args:
+        entries: the clips.
+        seconds: frames / fps of each.
+    """
+    unweighted = [(entry, duration) for entry, duration in zip(entries, seconds, strict=True) if entry.weight is None]
+    seconds_of_class: dict[str, float] = defaultdict(float)
+    for entry, duration in unweighted:
+        seconds_of_class[entry.motion_class] += duration
+    total = sum(seconds_of_class.values())
+    return [
+        entry.weight
+        if entry.weight is not None
+        else duration * total / (len(seconds_of_class) * seconds_of_class[entry.motion_class])
+        for entry, duration in zip(entries, seconds, strict=True)
+    ]
+
+
+def read_manifest(path: Path) -> list[ClipEntry]:
+    """Read a manifest: YAML `motions: [{file, weight}, ...]`, files relative to it, `$DATA_DIR` expanded.
+
+    Raises:
+        UserError: the manifest is broken, or names a clip that is missing; names the manifest and the entry.
+    """
+    try:
+        content = read_yaml(path, path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not a YAML file ({' '.join(str(error).split())[:160]})") from error
+    motions = content.get("motions") if isinstance(content, dict) else None
+    if not isinstance(motions, list) or not motions:
+        raise UserError(
+            f"{path}: expected a manifest 'motions: [{{file: ..., weight: ...}}, ...]' with at least one motion"
+        )
+    return [_manifest_entry(path, number, motion) for number, motion in enumerate(motions, start=1)]
+
+
+def _manifest_entry(manifest: Path, number: int, motion: object) -> ClipEntry:
+    where = f"{manifest}: motion {number}"
+    if not isinstance(motion, dict) or not isinstance(motion.get("file"), str):
+        raise UserError(f"{where}: expected 'file' and 'weight'")
+    weight = motion.get("weight", 1.0)
+    if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not (0 < weight < 1e30):
+        raise UserError(f"{where} ({motion['file']}): weight is {weight!r}, expected a positive number")
+    expanded = os.path.expandvars(motion["file"])
+    if "$" in expanded:
+        raise UserError(f"{where}: '{motion['file']}' names an environment variable that is not set; export it")
+    path = manifest.parent / Path(expanded).expanduser()
+    if not path.is_file():
+        raise UserError(f"{where}: there is no clip {path}; mend the path or take the motion out")
+    if path.suffix not in CLIP_SUFFIXES:
+        raise UserError(f"{where}: {path} is no clip; expected {' or '.join(CLIP_SUFFIXES)}")
+    return ClipEntry(path, "", float(weight))
+
+
+def write_manifest(path: Path, clips: list[tuple[Path, float]]) -> None:
+    """Write a manifest of clips and weights, with paths relative to it."""
+    folder = path.resolve().parent
+    motions = [{"file": os.path.relpath(clip.resolve(), folder), "weight": weight} for clip, weight in clips]
+    write_text_whole(path, yaml.safe_dump({"motions": motions}, sort_keys=False))

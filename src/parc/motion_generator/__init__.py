@@ -1,0 +1,1 @@
+"""The motion diffusion model: sampler, features, denoiser, diffusion and losses."""

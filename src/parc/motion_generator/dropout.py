@@ -1,0 +1,32 @@
+"""Dropout whose random bits cost little on a CPU."""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+_BITS = 16  # a number's own random bits: a share is met to 1 / 65536
+
+
+def dropout(numbers: Float[Tensor, "*any"], share: float) -> Float[Tensor, "*any"]:
+    """Set a random share of numbers to zero and scale the others up.
+
+    As `torch.nn.functional.dropout`, which on a CPU spends 31 ms on the numbers that this does in 5 (3.4 million of them,
+    as many as a layer's attention weights at batch 64): a sixth of a training step. Seeded by torch's own generator.
+    """
+    if share == 0:
+        return numbers
+    if numbers.device.type != "cpu":
+        return F.dropout(numbers, share)
+    return numbers * _scale_of_kept(numbers, share)
+
+
+def _scale_of_kept(numbers: Tensor, share: float) -> Tensor:
+    """Return 0 for numbers to be dropped, and what the others are to be multiplied by."""
+    seed = int(torch.randint(2**62, ()))
+    words = np.random.SFC64(seed).random_raw(-(-numbers.numel() * _BITS // 64))
+    bits = torch.from_numpy(words.view(np.int16))[: numbers.numel()].view(numbers.shape)
+    dropped = min(round(share * 2**_BITS), 2**_BITS - 1)
+    kept = torch.ge(bits, dropped - 2 ** (_BITS - 1), out=torch.empty_like(numbers, requires_grad=False))
+    return kept.mul_(2**_BITS / (2**_BITS - dropped))

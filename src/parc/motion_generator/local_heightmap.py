@@ -1,0 +1,167 @@
+"""Local heightmaps: the terrain around a character, in its own frame, and how far it may be changed there."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from parc.anim.motion_library import MotionLibrary, runs
+from parc.anim.rotations import rotate_xy
+from parc.configuration.errors import UserError
+from parc.terrain.heightfield import nearest_cells
+
+FREE_HEIGHT = 6.0  # metres that untouched cells may be above or below the map's own zero
+
+
+@dataclass(frozen=True)
+class HeightmapGrid:
+    """The points of a local heightmap, in the canonical frame.
+
+    Attributes:
+        min_x, max_x: first and last point along x, metres.
+        min_y, max_y: first and last point along y, metres.
+        spacing: between points, metres.
+    """
+
+    min_x: float
+    max_x: float
+    min_y: float
+    max_y: float
+    spacing: float
+
+    def __post_init__(self) -> None:
+        if self.spacing <= 0:
+            raise UserError(f"sampler.heightmap.spacing is {self.spacing}, expected metres above 0")
+        for axis, low, high in (("x", self.min_x, self.max_x), ("y", self.min_y, self.max_y)):
+            steps = (high - low) / self.spacing
+            if steps < 1 or abs(steps - round(steps)) > 1e-6:
+                raise UserError(
+                    f"sampler.heightmap: min_{axis} {low} to max_{axis} {high} are no whole number of spacings of "
+                    f"{self.spacing} m; expected at least one"
+                )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of points along x and y."""
+        return (
+            round((self.max_x - self.min_x) / self.spacing) + 1,
+            round((self.max_y - self.min_y) / self.spacing) + 1,
+        )
+
+    def points(self) -> Float[Tensor, "rows columns 2"]:
+        """Return x, y of every point, metres."""
+        rows, columns = self.shape
+        along_x = torch.linspace(self.min_x, self.max_x, rows)
+        along_y = torch.linspace(self.min_y, self.max_y, columns)
+        return torch.stack(torch.meshgrid(along_x, along_y, indexing="ij"), dim=-1)
+
+
+def height_under(
+    library: MotionLibrary, clips: Int[Tensor, " batch"], points: Float[Tensor, "batch 2"]
+) -> Float[Tensor, " batch"]:
+    """Return the terrain height (world, metres) of each clip at a point (world, metres)."""
+    return library.heights[_flat_cells(library, clips, _cells(library, clips, points[:, None]))][:, 0]
+
+
+def local_heightmaps(
+    library: MotionLibrary,
+    grid: HeightmapGrid,
+    clips: Int[Tensor, " batch"],
+    first_times: Float[Tensor, " batch"],
+    last_times: Float[Tensor, " batch"],
+    origin: Float[Tensor, "batch 3"],
+    turn: Float[Tensor, " batch"],
+) -> tuple[Float[Tensor, "batch rows columns"], Float[Tensor, "batch rows columns 2"]]:
+    """Return local heightmaps and the bounds that augmentation has to keep, relative to the canonical frame's z.
+
+    Cells touched between the first and the last time keep the clip's bounds, all others are free within `FREE_HEIGHT`.
+
+    Args:
+        library: the clips.
+        grid: the points of the maps.
+        clips: index of each window's clip.
+        first_times: of the windows, seconds.
+        last_times: of the windows, seconds.
+        origin: of the canonical frames (world, metres).
+        turn: heading of the canonical frames, radians.
+    """
+    rows, columns = grid.shape
+    points = rotate_xy(grid.points().flatten(0, 1).expand(len(turn), -1, -1), turn[:, None]) + origin[:, None, :2]
+    cells = _cells(library, clips, points)
+    flat = _flat_cells(library, clips, cells)
+    base = origin[:, 2, None]
+    heights = library.heights[flat] - base
+    # Seen from above, a turned grid reaches as far as its corners.
+    corners = cells.unflatten(1, (rows, columns))[:, [0, 0, -1, -1], [0, -1, 0, -1]]
+    touched = _touched(library, clips, first_times, last_times, cells, corners)
+    bounds = torch.tensor([FREE_HEIGHT, -FREE_HEIGHT]).expand(*touched.shape, 2).clone()
+    window, point = touched.nonzero(as_tuple=True)  # few
+    bounds[window, point] = library.height_bounds[flat[window, point]] - base[window]
+    return heights.unflatten(1, (rows, columns)), bounds.unflatten(1, (rows, columns))
+
+
+def _cells(
+    library: MotionLibrary, clips: Int[Tensor, " batch"], points: Float[Tensor, "batch points 2"]
+) -> Int[Tensor, "batch points 2"]:
+    return nearest_cells(
+        points,
+        library.min_point[clips][:, None],
+        library.cell_size[clips][:, None, None],
+        library.terrain_shape[clips][:, None],
+    )
+
+
+def _flat_cells(
+    library: MotionLibrary, clips: Int[Tensor, " batch"], cells: Int[Tensor, "batch points 2"]
+) -> Int[Tensor, "batch points"]:
+    """Return where cells of clips' terrains lie in the library."""
+    columns = library.terrain_shape[clips, 1][:, None]
+    return library.first_cell[clips][:, None] + cells[..., 0] * columns + cells[..., 1]
+
+
+def _touched(
+    library: MotionLibrary,
+    clips: Int[Tensor, " batch"],
+    first_times: Float[Tensor, " batch"],
+    last_times: Float[Tensor, " batch"],
+    cells: Int[Tensor, "batch points 2"],
+    corners: Int[Tensor, "batch corners 2"],
+) -> Bool[Tensor, "batch points"]:
+    """Return which of each window's cells its clip touches from the first to the last time, at the clip's own frames.
+
+    Touched cells are marked in a map for each window that spans just the window's own cells, and read off there.
+    """
+    corner = corners.amin(1)
+    side = int((corners.amax(1) - corner).max()) + 1
+    window, flat = _touched_between(library, clips, first_times, last_times)
+    columns = library.terrain_shape[clips[window], 1]
+    place = torch.stack([flat // columns, flat % columns], dim=-1) - corner[window]
+    near = ((place >= 0) & (place < side)).all(-1)
+    marks = torch.zeros(len(clips), side * side, dtype=torch.bool)
+    marks[window[near], place[near, 0] * side + place[near, 1]] = True
+    own = cells - corner[:, None]
+    return marks.gather(1, own[..., 0] * side + own[..., 1])
+
+
+def _touched_between(
+    library: MotionLibrary,
+    clips: Int[Tensor, " batch"],
+    first_times: Float[Tensor, " batch"],
+    last_times: Float[Tensor, " batch"],
+) -> tuple[Int[Tensor, " touched"], Int[Tensor, " touched"]]:
+    """Return window and cell (row x columns + column) of everything touched: a ragged gather of runs of frames."""
+    fps, last_frame = library.fps[clips], library.num_frames[clips] - 1
+    first = torch.minimum(torch.round(first_times * fps).long(), last_frame)
+    last = torch.round(last_times * fps).long()
+    # A clip that wraps goes on at its first frame, which is where its last one is: a second run of frames.
+    beyond = torch.where(library.wraps[clips], last - last_frame, -1)
+    run_first = torch.cat([first, torch.zeros_like(first)]) + library.first_frame[clips].repeat(2)
+    run_last = torch.cat([torch.minimum(last, last_frame), beyond]) + library.first_frame[clips].repeat(2)
+    begin = library.touched_offsets[run_first]
+    lengths = (library.touched_offsets[run_last + 1] - begin).clamp(min=0)
+    # The second run is empty (its last frame precedes its first) unless the window passes the clip's end.
+    lengths = torch.where(run_last >= run_first, lengths, 0)
+    rows = runs(begin, lengths)
+    window = torch.arange(len(clips)).repeat(2).repeat_interleave(lengths)
+    return window, library.touched_cells[rows].long()

@@ -1,0 +1,310 @@
+"""MDM: the motion diffusion model, its training loss and how it generates."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from parc.anim.character import Character
+from parc.configuration.errors import UserError
+from parc.motion_generator.diffusion import CosineDiffusion, ddim_transitions
+from parc.motion_generator.features import FeatureStatistics, Motion, MotionFeatures, RotationType
+from parc.motion_generator.local_heightmap import HeightmapGrid
+from parc.motion_generator.losses import MotionLosses, Surroundings
+from parc.motion_generator.mdm_heightfield_contact_motion_sampler import MotionWindows
+from parc.motion_generator.mdm_transformer import Conditions, MDMTransformer, heightmap_tokens_along
+
+
+@dataclass(frozen=True)
+class ConditionChances:
+    """How often a condition is withheld in training.
+
+    Attributes:
+        heightmap_dropped: chance that the heightmap is withheld.
+        target_dropped: chance that the target is withheld.
+        previous_dropped: chance that the previous states are withheld.
+        previous_clean: chance that the clean previous states replace the noisy ones.
+    """
+
+    heightmap_dropped: float
+    target_dropped: float
+    previous_dropped: float
+    previous_clean: float
+
+    def __post_init__(self) -> None:
+        for name, chance in vars(self).items():
+            if not 0 <= chance <= 1:
+                raise UserError(f"model.conditions.{name} is {chance}, expected a chance in 0..1")
+
+
+@dataclass(frozen=True)
+class DiffusionDraws:
+    """The random numbers of a training batch; the batch is the first axis of each."""
+
+    timestep: Int[Tensor, " batch"]
+    noise: Float[Tensor, "batch frames features"]
+    heightmap_given: Bool[Tensor, " batch"]
+    target_given: Bool[Tensor, " batch"]
+    previous_given: Bool[Tensor, " batch"]
+    previous_clean: Bool[Tensor, " batch"]
+
+    def part(self, first: int, last: int) -> "DiffusionDraws":
+        """Return the draws of samples `first` to `last` - 1."""
+        return DiffusionDraws(*(getattr(self, field.name)[first:last] for field in fields(self)))
+
+    def to(self, device: torch.device) -> "DiffusionDraws":
+        """Return these draws on `device`."""
+        return DiffusionDraws(*(getattr(self, field.name).to(device, non_blocking=True) for field in fields(self)))
+
+
+class MDM(nn.Module):
+    """A denoiser with its features, diffusion process and training loss.
+
+    Args:
+        d_model: width of a token.
+        num_heads: attention heads; divides `d_model`.
+        d_hid: width of the encoder's feed-forward layers.
+        num_layers: encoder layers.
+        mlp_width: hidden width of the motion MLPs.
+        target_mlp_width: hidden width of the target MLP.
+        dropout: share of numbers dropped in the encoder.
+        diffusion_timesteps: number of diffusion steps.
+        rotation_type: how rotations are coded in the features.
+        conditions: how often conditions are withheld in training.
+        character: whose motions are generated; on the device of the model.
+        statistics: of its features.
+        num_frames: frames of a window.
+        num_previous: frames of it that are previous states.
+        heightmap: the points of the local heightmap.
+        losses: what a prediction is trained on; None for generating only.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        d_model: int,
+        num_heads: int,
+        d_hid: int,
+        num_layers: int,
+        mlp_width: int,
+        target_mlp_width: int,
+        dropout: float,
+        diffusion_timesteps: int,
+        rotation_type: RotationType,
+        conditions: ConditionChances,
+        *,
+        character: Character,
+        statistics: FeatureStatistics,
+        num_frames: int,
+        num_previous: int,
+        heightmap: HeightmapGrid,
+        losses: MotionLosses | None = None,
+    ) -> None:
+        super().__init__()
+        sizes = {
+            "d_model": d_model,
+            "num_heads": num_heads,
+            "d_hid": d_hid,
+            "num_layers": num_layers,
+            "mlp_width": mlp_width,
+            "target_mlp_width": target_mlp_width,
+            "dropout": dropout,
+            "diffusion_timesteps": diffusion_timesteps,
+        }
+        self.check_settings(**sizes)
+        self.features = MotionFeatures(character, rotation_type)
+        self.chances = conditions
+        self.grid = heightmap
+        self.losses = losses
+        self.num_frames = num_frames
+        self.num_previous = num_previous
+        self.diffusion = CosineDiffusion(diffusion_timesteps)
+        self.denoiser = MDMTransformer(
+            num_features=self.features.num_features,
+            num_frames=num_frames,
+            num_previous=num_previous,
+            heightmap_shape=heightmap.shape,
+            **sizes,
+        )
+        self.register_buffer("mean", statistics.mean, persistent=False)
+        self.register_buffer("std", statistics.std, persistent=False)
+
+    @staticmethod
+    def check_settings(
+        *, d_model: int, num_heads: int, num_layers: int, dropout: float, diffusion_timesteps: int, **widths: Any
+    ) -> None:
+        """Check what can be checked of the settings before there is a character.
+
+        Raises:
+            UserError: a size is not positive, or sizes contradict each other; names the key.
+        """
+        counted = {"d_model": d_model, "num_heads": num_heads, "num_layers": num_layers}
+        for name in ("d_hid", "mlp_width", "target_mlp_width"):
+            counted[name] = widths[name]
+        for name, size in counted.items():
+            if size < 1:
+                raise UserError(f"model.{name} is {size}, expected at least 1")
+        if d_model % num_heads:
+            raise UserError(
+                f"model.num_heads is {num_heads}, which does not divide model.d_model ({d_model}); expected a divisor"
+            )
+        if d_model % 2:
+            raise UserError(
+                f"model.d_model is {d_model}, expected an even width: position codes are pairs of sine and cosine"
+            )
+        if not 0 <= dropout < 1:
+            raise UserError(f"model.dropout is {dropout}, expected a share in 0..1, below 1")
+        if diffusion_timesteps < 2:
+            raise UserError(f"model.diffusion_timesteps is {diffusion_timesteps}, expected at least 2")
+
+    @staticmethod
+    def check_with_sampler(heightmap: HeightmapGrid) -> None:
+        """Check that the denoiser's convolutions fit a heightmap.
+
+        Raises:
+            UserError: the heightmap has too few points, or they cannot be cut into patches.
+        """
+        for axis, points in zip("xy", heightmap.shape, strict=True):
+            heightmap_tokens_along(axis, points)
+
+    @property
+    def statistics(self) -> FeatureStatistics:
+        """Mean and deviation of the features, on the model's device."""
+        return FeatureStatistics(self.mean, self.std)
+
+    def draw(self, generator: torch.Generator, batch: int) -> DiffusionDraws:
+        """Draw timesteps, noise and withheld conditions of a training batch."""
+
+        def happens(chance: float) -> Bool[Tensor, " batch"]:
+            return torch.rand(batch, generator=generator) < chance
+
+        return DiffusionDraws(
+            timestep=torch.randint(0, self.diffusion.timesteps, (batch,), generator=generator),
+            noise=torch.randn(batch, self.num_frames, self.features.num_features, generator=generator),
+            heightmap_given=~happens(self.chances.heightmap_dropped),
+            target_given=~happens(self.chances.target_dropped),
+            previous_given=~happens(self.chances.previous_dropped),
+            previous_clean=happens(self.chances.previous_clean),
+        )
+
+    def forward(self, windows: MotionWindows, draws: DiffusionDraws, autocast: bool = False) -> Float[Tensor, " terms"]:
+        """Return the weighted loss terms of a batch; their sum is the loss.
+
+        All frames are noised and all count, the prediction as it leaves the network.
+
+        Args:
+            windows: the clean motions and their conditions.
+            draws: the random numbers of the batch.
+            autocast: run the denoiser in bfloat16; the losses stay in single precision.
+        """
+        if self.losses is None:
+            raise ValueError("this model was made for generating: it has no losses")
+        true = self.features.posed(windows.frames)
+        clean = self.statistics.standardise(self.features.encode(true))
+        noisy = self.diffusion.add_noise(clean, draws.timestep, draws.noise)
+        conditions = Conditions(
+            heightmap=windows.heightmap,
+            target_direction=windows.target_direction,
+            previous_states=self._previous_states(windows, clean),
+            heightmap_given=draws.heightmap_given,
+            target_given=draws.target_given,
+            previous_given=draws.previous_given,
+            previous_clean=draws.previous_clean,
+        )
+        with torch.autocast(clean.device.type, torch.bfloat16, enabled=autocast):
+            prediction = self.denoiser(noisy, draws.timestep, conditions)
+        predicted = self.features.decode(self.statistics.unstandardise(prediction.float()))
+        return self.losses.weighted_means(self.losses.per_sample(predicted, true, self.surroundings(windows)))
+
+    def surroundings(self, windows: MotionWindows) -> Surroundings:
+        """Return what the losses know of windows beyond their motions."""
+        return Surroundings(
+            heightmap=windows.heightmap,
+            min_point=torch.tensor([self.grid.min_x, self.grid.min_y], device=windows.heightmap.device),
+            spacing=self.grid.spacing,
+            target_direction=windows.target_direction,
+        )
+
+    def _previous_states(
+        self, windows: MotionWindows, clean: Float[Tensor, "batch frames features"]
+    ) -> Float[Tensor, "batch previous features"]:
+        if windows.previous is None:
+            return clean[:, : self.num_previous]
+        features = self.features.encode(self.features.posed(windows.previous))
+        first = slice(0, self.num_previous)
+        return (features - self.mean[first]) / self.std[first]
+
+    @torch.no_grad()
+    def generate(
+        self,
+        conditions: Conditions,
+        generator: torch.Generator,
+        ddim_timesteps: list[int] | None = None,
+        guidance_scale: float | None = None,
+        autocast: bool = False,
+    ) -> Motion:
+        """Generate a window for each of the conditions, starting from noise.
+
+        Args:
+            conditions: what the motions are asked for.
+            generator: draws the noise.
+            ddim_timesteps: a decreasing list of timesteps from T - 1 to 0 to denoise at by DDIM; None for DDPM at all of
+                them.
+            guidance_scale: s in s x0(previous states withheld) + (1 - s) x0(with clean previous states); None for the
+                conditions as they are.
+            autocast: run the denoiser in bfloat16.
+
+        Raises:
+            UserError: the timesteps are no such list.
+        """
+        timesteps = self.diffusion.timesteps
+        every = list(range(timesteps - 1, -1, -1))
+        transitions = ddim_transitions(every if ddim_timesteps is None else ddim_timesteps, timesteps)
+        batch = len(conditions.heightmap)
+        size = (batch, self.num_frames, self.features.num_features)
+        noisy = torch.randn(size, generator=generator).to(self.mean.device)
+        precision = torch.autocast(noisy.device.type, torch.bfloat16, enabled=autocast)
+        with precision:
+            heightmap_tokens = self.denoiser.embed_heightmap(conditions.heightmap)
+        for timestep, next_timestep in transitions:
+            with precision:
+                clean = self._predict(noisy, timestep, conditions, heightmap_tokens, guidance_scale).float()
+            clean = self.statistics.standardise(self.features.project(self.statistics.unstandardise(clean)))
+            if ddim_timesteps is None:
+                noise = torch.randn(size, generator=generator).to(noisy.device)
+                noisy = self.diffusion.ddpm_step(noisy, clean, timestep, noise)
+            else:
+                noisy = self.diffusion.ddim_step(noisy, clean, timestep, next_timestep)
+        return self.features.decode(self.statistics.unstandardise(noisy))
+
+    def _predict(
+        self,
+        noisy: Float[Tensor, "batch frames features"],
+        timestep: int,
+        conditions: Conditions,
+        heightmap_tokens: Float[Tensor, "batch tokens width"],
+        guidance_scale: float | None,
+    ) -> Float[Tensor, "batch frames features"]:
+        steps = torch.full((len(noisy),), timestep, device=noisy.device)
+        if guidance_scale is None:
+            return self.denoiser.denoise(noisy, steps, conditions, heightmap_tokens)
+        both = self.denoiser.denoise(
+            noisy.repeat(2, 1, 1),
+            steps.repeat(2),
+            _without_and_with_previous(conditions),
+            heightmap_tokens.repeat(2, 1, 1),
+        )
+        without, with_previous = both.chunk(2)
+        return guidance_scale * without + (1 - guidance_scale) * with_previous
+
+
+def _without_and_with_previous(conditions: Conditions) -> Conditions:
+    """Return the conditions twice: with the previous states withheld, and with clean ones given."""
+    twice = {field.name: torch.cat([getattr(conditions, field.name)] * 2) for field in fields(conditions)}
+    given = torch.ones_like(conditions.previous_given)
+    twice["previous_given"] = twice["previous_clean"] = torch.cat([~given, given])
+    return Conditions(**twice)

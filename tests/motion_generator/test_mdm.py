@@ -1,0 +1,188 @@
+import dataclasses
+
+import pytest
+import torch
+
+from paper_settings import AUGMENTATION, GRID, WEIGHTS, paper_sampler
+from parc.anim.motion_library import library_of
+from parc.anim.surface_points import collision_points
+from parc.configuration.errors import UserError
+from parc.motion_generator.features import FeatureStatistics, RotationType
+from parc.motion_generator.losses import Distance, MotionLosses
+from parc.motion_generator.mdm import MDM, ConditionChances
+from parc.motion_generator.mdm_transformer import Conditions
+from synthetic_clips import preprocessed, random_clip
+
+CHANCES = ConditionChances(heightmap_dropped=0.025, target_dropped=0.025, previous_dropped=0.15, previous_clean=0.5)
+SMALL = {"d_model": 32, "num_heads": 2, "d_hid": 32, "num_layers": 2, "mlp_width": 32, "target_mlp_width": 32}
+
+
+@pytest.fixture(scope="module")
+def make_model(humanoid):
+    def make(rotation_type=RotationType.DEFAULT, **changes) -> MDM:
+        torch.manual_seed(0)
+        features = 91 if rotation_type is RotationType.DEFAULT else 150
+        losses = MotionLosses(
+            Distance.SQUARED_L2, WEIGHTS, character=humanoid, collision_points=collision_points(humanoid), fps=30.0
+        )
+        settings = SMALL | {"dropout": 0.1, "diffusion_timesteps": 21, "conditions": CHANCES} | changes
+        return MDM(
+            rotation_type=rotation_type,
+            character=humanoid,
+            statistics=FeatureStatistics(torch.zeros(15, features), torch.full((15, features), 0.3)),
+            num_frames=15,
+            num_previous=2,
+            heightmap=GRID,
+            **({"losses": losses} | settings),
+        )
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def windows(humanoid):
+    library = library_of(preprocessed(humanoid, [random_clip(humanoid, n, frames=60) for n in range(3)]), [1.0] * 3)
+    sampler = paper_sampler(library, augmentation=AUGMENTATION, angle_noise=0.1, pos_noise=0.1)
+    return sampler.windows(sampler.draw(torch.Generator().manual_seed(0), 8))
+
+
+def conditions(batch: int = 4, features: int = 91) -> Conditions:
+    generator, yes = torch.Generator().manual_seed(1), torch.ones(batch, dtype=torch.bool)
+    return Conditions(
+        torch.rand(batch, 31, 31, generator=generator) * 6 - 3,
+        torch.tensor([[1.0, 0.0]]).repeat(batch, 1),
+        torch.randn(batch, 2, features, generator=generator),
+        yes,
+        yes,
+        yes,
+        yes,
+    )
+
+
+def test_conditions_are_withheld_as_often_as_the_paper_says(make_model):
+    draws = make_model().draw(torch.Generator().manual_seed(0), 20_000)
+    shares = {
+        name: getattr(draws, name).float().mean().item() for name in vars(draws) if name not in ("noise", "timestep")
+    }
+    assert shares["heightmap_given"] == pytest.approx(0.975, abs=0.005)
+    assert shares["target_given"] == pytest.approx(0.975, abs=0.005)
+    assert shares["previous_given"] == pytest.approx(0.85, abs=0.01)
+    assert shares["previous_clean"] == pytest.approx(0.5, abs=0.015)
+    counts = torch.bincount(draws.timestep)
+    assert len(counts) == 21
+    assert counts.min() > 0.8 * 20_000 / 21
+
+
+@pytest.mark.parametrize("rotation_type", list(RotationType))
+def test_a_training_step_gives_every_parameter_a_finite_gradient(make_model, windows, rotation_type):
+    model = make_model(rotation_type)
+    draws = model.draw(torch.Generator().manual_seed(0), 8)
+    terms = model(windows, draws)
+    assert terms.shape == (14,)
+    terms.sum().backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert torch.isfinite(parameter.grad).all(), name
+        assert parameter.grad.abs().max() > 0, name
+
+
+def test_parts_of_a_batch_have_the_mean_loss_of_the_whole(make_model, windows):
+    model = make_model().eval()
+    draws = model.draw(torch.Generator().manual_seed(0), 8)
+    whole = model(windows, draws)
+    halves = []
+    for first in (0, 4):
+        cut = slice(first, first + 4)
+        part = {
+            name: value[cut]
+            if isinstance(value, torch.Tensor)
+            else type(value)(*(v[cut] for v in vars(value).values()))
+            for name, value in vars(windows).items()
+        }
+        halves.append(model(type(windows)(**part), draws.part(first, first + 4)))
+    torch.testing.assert_close((halves[0] + halves[1]) / 2, whole, rtol=1e-4, atol=1e-5)
+
+
+def test_noise_on_previous_states_reaches_the_denoiser_but_not_the_truth(make_model, windows):
+    model = make_model(losses=None)
+    with pytest.raises(ValueError, match="no losses"):
+        model(windows, model.draw(torch.Generator(), 8))
+    model = make_model().eval()
+    draws = model.draw(torch.Generator().manual_seed(0), 8)
+    clean = dataclasses.replace(windows, previous=None)
+    shown = dataclasses.replace(draws, previous_given=torch.ones(8, dtype=torch.bool))
+    for used in (True, False):
+        shown = dataclasses.replace(shown, previous_clean=torch.full((8,), used))
+        assert torch.equal(model(windows, shown), model(clean, shown)) is not used
+    seen = []
+    handle = model.denoiser.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[2].previous_states))
+    model(windows, shown)
+    model(clean, shown)
+    handle.remove()
+    difference = (seen[0] - seen[1]).abs()
+    assert difference[..., :76].max() > 0.1  # root, joints
+    assert difference[..., 76:].max() == 0  # contacts have no noise
+
+
+@pytest.mark.parametrize("rotation_type", list(RotationType))
+@pytest.mark.parametrize("steps", [None, [20, 10, 0], [20, 0], list(range(20, -1, -1))])
+def test_generated_motions_are_projected_and_the_same_from_the_same_noise(make_model, humanoid, rotation_type, steps):
+    model = make_model(rotation_type).eval()
+    asked = conditions(features=model.features.num_features)
+    first, again, other = (
+        model.generate(asked, torch.Generator().manual_seed(seed), ddim_timesteps=steps) for seed in (0, 0, 1)
+    )
+    assert torch.equal(first.root_pos, again.root_pos)
+    assert not torch.equal(first.root_pos, other.root_pos)
+    body_pos, _ = humanoid.forward_kinematics(first.root_pos, first.root_rot, first.joint_rot)
+    torch.testing.assert_close(first.joint_pos, body_pos[..., 1:, :], atol=1e-4, rtol=1e-4)
+    assert first.contacts.min() >= -1e-6
+    assert first.contacts.max() <= 1 + 1e-6
+
+
+def test_generating_leaves_no_gradients_and_does_not_change_the_model(make_model):
+    model = make_model().eval()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    assert not model.generate(conditions(), torch.Generator().manual_seed(0), [20, 0]).root_pos.requires_grad
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name])
+
+
+def test_guidance_mixes_what_is_said_without_and_with_previous_states(make_model):
+    model, asked = make_model().eval(), conditions()
+
+    def generated(asked, scale=None):
+        return model.generate(asked, torch.Generator().manual_seed(0), [20, 0], guidance_scale=scale).root_pos
+
+    none = torch.zeros(4, dtype=torch.bool)
+    without = dataclasses.replace(asked, previous_given=none, previous_clean=none)
+    torch.testing.assert_close(generated(asked, 0.0), generated(asked), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(generated(asked, 1.0), generated(without), atol=1e-5, rtol=1e-4)
+    assert (generated(asked, 0.5) - generated(asked)).abs().max() > 1e-4
+
+
+def test_a_stride_that_does_not_start_at_the_last_timestep_is_refused(make_model):
+    with pytest.raises(UserError, match="expected a decreasing list"):
+        make_model().generate(conditions(), torch.Generator(), ddim_timesteps=[18, 9, 0])
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"num_heads": 3}, "num_heads"),
+        ({"d_model": 0}, "d_model"),
+        ({"d_model": 33, "num_heads": 3}, "d_model"),
+        ({"dropout": 1.0}, "dropout"),
+        ({"num_layers": 0}, "num_layers"),
+        ({"diffusion_timesteps": 1}, "diffusion_timesteps"),
+        ({"mlp_width": 0}, "mlp_width"),
+    ],
+)
+def test_sizes_that_contradict_each_other_are_refused_by_key(make_model, changes, key):
+    with pytest.raises(UserError, match=rf"model\.{key} is"):
+        make_model(**changes)
+
+
+def test_chances_are_chances():
+    with pytest.raises(UserError, match=r"model\.conditions\.target_dropped is 2"):
+        dataclasses.replace(CHANCES, target_dropped=2.0)

@@ -1,0 +1,73 @@
+"""The options of every config group, a line each, for `--help`."""
+
+from pathlib import Path
+
+import yaml
+
+CONFIG_NAME = "train"  # the primary config
+HELP_FILE = "help.txt"
+_SHOWN_HYDRA_GROUPS = ("hydra/launcher",)
+
+
+def conf_folder() -> Path:
+    """Return the folder of configs: inside the installed package, or beside `src` in a checkout."""
+    package = Path(__file__).parents[1]
+    installed = package / "conf"
+    return installed if installed.is_dir() else package.parents[1] / "conf"
+
+
+def options_of(folders: list[Path]) -> list[str]:
+    """Return the options of all groups, as `group/option`."""
+    paths = [path.relative_to(folder) for folder in folders if folder.is_dir() for path in folder.rglob("*.yaml")]
+    return sorted({path.with_suffix("").as_posix() for path in paths if len(path.parts) > 1})
+
+
+def help_text(folders: list[Path]) -> str:
+    """Return what --help shows: Hydra's own takes twice as long, for lists that are not shown.
+
+    Args:
+        folders: of configs: the project's, and the user's own.
+    """
+    return (folders[0] / HELP_FILE).read_text(encoding="utf-8").replace("{options}", _option_lines(folders))
+
+
+def _option_lines(folders: list[Path]) -> str:
+    chosen = _defaults(folders[0])
+    groups: dict[str, list[Path]] = {}
+    for folder in folders:
+        for path in sorted(folder.rglob("*.yaml")):
+            group = path.parent.relative_to(folder).as_posix()
+            if group != "." and (not group.startswith("hydra") or group in _SHOWN_HYDRA_GROUPS):
+                groups.setdefault(group, []).append(path)
+    width = max(len(path.stem) for paths in groups.values() for path in paths) + 2
+    lines = []
+    for group, paths in sorted(groups.items()):
+        lines.append(f"  {group}")
+        for path in paths:
+            mark = "*" if chosen.get(group) == path.stem else " "
+            lines.append(f"   {mark} {path.stem:<{width}}{_first_comment(path)}")
+    return "\n".join(lines)
+
+
+def _defaults(conf: Path) -> dict[str, str]:
+    """Return the default option of each group: of the primary config, and of the options that it takes."""
+    chosen: dict[str, str] = {}
+    waiting = [("", conf / f"{CONFIG_NAME}.yaml")]
+    while waiting:
+        folder, path = waiting.pop()
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        for entry in content.get("defaults", []):
+            if isinstance(entry, dict):
+                name, option = next(iter(entry.items()))
+                group = f"{folder}{name.removeprefix('override ').removeprefix('/')}"
+                chosen[group] = option
+                if option and (conf / group / f"{option}.yaml").is_file():
+                    waiting.append((f"{group}/", conf / group / f"{option}.yaml"))
+    return chosen
+
+
+def _first_comment(path: Path) -> str:
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        if line.startswith("#") and not line.startswith("# @package"):
+            return line.lstrip("# ")
+    return ""

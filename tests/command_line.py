@@ -1,0 +1,73 @@
+"""Calling `python -m parc.train` in this process, as a person would call it: arguments in, exit code and lines out."""
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra.core.global_hydra import GlobalHydra
+
+import parc.train
+from parc.anim.clip_files import write_clip
+from parc.configuration.errors import exit_with_one_line
+from synthetic_clips import random_clip
+
+TINY_MODEL = [
+    "model.d_model=16", "model.num_heads=2", "model.d_hid=16", "model.num_layers=1", "model.mlp_width=16",
+    "model.target_mlp_width=16",
+]  # fmt: skip
+QUICK = [
+    "dataset=clips", "dataset.motion_lib_file=clips", "logger=off", "device=cpu", "threads=1", "trainer.batch_size=2",
+    "trainer.epochs=1", "trainer.iters_per_epoch=1", "trainer.epochs_per_checkpoint=1",
+]  # fmt: skip
+TINY = [*QUICK, *TINY_MODEL]
+
+
+@dataclass
+class Answer:
+    """What a command left: its exit code, and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+class CommandLine:
+    """A shell in an empty folder."""
+
+    def __init__(self, folder: Path, monkeypatch, capfd) -> None:
+        self.folder, self.capfd = folder, capfd
+        monkeypatch.chdir(folder)
+        monkeypatch.delenv("DATA_DIR", raising=False)
+        monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # set by the command, and set back after the test
+        monkeypatch.setattr(sys, "argv", [])
+
+    def train(self, *arguments: str) -> Answer:
+        """Run `python -m parc.train`. An error that is no user's mistake comes out as it is."""
+        sys.argv = [parc.train.__file__, *arguments]
+        self.capfd.readouterr()
+        code = 0
+        try:
+            exit_with_one_line(lambda: parc.train.run(list(arguments)))
+        except SystemExit as leaving:
+            code = int(leaving.code or 0)
+        finally:
+            GlobalHydra.instance().clear()
+        sys.stdout.flush()
+        out, err = self.capfd.readouterr()
+        return Answer(code, out, err)
+
+    def files(self) -> list[str]:
+        """Return all that lies in the folder."""
+        return sorted(str(path.relative_to(self.folder)) for path in self.folder.rglob("*"))
+
+
+def write_clips(folder: Path, character, count: int = 2, first: int = 0) -> Path:
+    for number in range(first, first + count):
+        name = f"clip_{number}"
+        write_clip(folder / f"{name}.safetensors", random_clip(character, number, name=name, cells=(12, 14)))
+    return folder
+
+
+def subprocess_environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name not in ("DATA_DIR", "HYDRA_FULL_ERROR")}

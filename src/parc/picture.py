@@ -1,0 +1,119 @@
+"""`python -m parc.picture PATH [PATH...]`: draw a clip, a dataset or runs."""
+
+import argparse
+from pathlib import Path
+
+from parc.configuration.errors import UserError, exit_with_one_line
+
+HELP = """Draw a picture of what PATH is and print where it was written:
+
+  a clip (.safetensors, or PARC's .pkl)     filmstrip of the motion on its terrain
+  a folder of clips, a manifest (.yaml)     contact sheet of the dataset, a row for each class
+  a folder of a run, or several             loss curves (reads metrics.jsonl)
+"""
+
+EXAMPLES = """examples:
+  python -m parc.picture clips/walk_003.safetensors
+  python -m parc.picture clips --output dataset.png
+  python -m parc.picture outputs/first outputs/second --output compared.png
+"""
+
+
+def main() -> None:
+    """Read the command line, draw, and leave the process."""
+    parser = argparse.ArgumentParser(
+        prog="python -m parc.picture",
+        description=HELP,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="clip, folder of clips, manifest or run")
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE.png", help="the picture (default: ./NAME.png, named after PATH)"
+    )
+    parser.add_argument(
+        "--character",
+        default="humanoid.xml",
+        metavar="FILE.xml",
+        help="MJCF file of the clips' character (default: humanoid.xml, shipped with parc)",
+    )
+    arguments = parser.parse_args()
+    exit_with_one_line(lambda: _run(arguments.paths, arguments.output, arguments.character))
+
+
+def _run(paths: list[Path], output: Path | None, char_file: str) -> None:
+    if output is not None and output.suffix.lower() != ".png":
+        raise UserError(f"--output {output}: expected a name that ends in .png")
+    print(draw_picture(paths, output, char_file))
+
+
+def draw_picture(paths: list[Path], output: Path | None = None, char_file: str = "humanoid.xml") -> Path:
+    """Draw the picture that fits the paths, and return where it was written.
+
+    Args:
+        paths: a clip, a folder of clips, a manifest, or one or more run folders (several clips and folders make one
+            contact sheet).
+        output: the picture; by default named after the path, in the current folder.
+        char_file: see `CharacterFile`.
+
+    Raises:
+        UserError: a path is missing or nothing that can be drawn, paths of different kinds are mixed, or a file is broken.
+    """
+    from parc.pictures.metrics import METRICS_FILE
+
+    for path in paths:
+        if not path.exists():
+            raise UserError(
+                f"{path}: there is no such file or folder; expected a clip, a folder of clips, a manifest or a run's folder"
+            )
+    paths = [path.parent if path.name == METRICS_FILE else path for path in paths]
+    runs = [path for path in paths if (path / METRICS_FILE).is_file()]
+    output = output or Path(f"{_name(paths)}.png")
+    if len(runs) == len(paths):
+        _draw_runs(runs, output)
+    elif runs:
+        other = next(path for path in paths if path not in runs)
+        raise UserError(
+            f"{other}: no folder of a run (it has no {METRICS_FILE}), but {runs[0]} is; give runs, or clips, not both"
+        )
+    else:
+        _draw_motions(paths, output, char_file)
+    return output
+
+
+def _name(paths: list[Path]) -> str:
+    names = [path.resolve().name if path.is_dir() else path.stem for path in paths]
+    return names[0] if len(names) == 1 else f"{names[0]}_and_{len(names) - 1}_more"
+
+
+def _draw_runs(folders: list[Path], output: Path) -> None:
+    from parc.pictures.loss_curves import draw_loss_curves
+    from parc.pictures.metrics import read_metrics
+
+    names = [folder.resolve().name for folder in folders]
+    shown = names if len(set(names)) == len(names) else [str(folder) for folder in folders]
+    draw_loss_curves([read_metrics(folder, name) for folder, name in zip(folders, shown, strict=True)], output)
+
+
+def _draw_motions(paths: list[Path], output: Path, char_file: str) -> None:
+    # Imported only now, because torch takes seconds and loss curves do without it.
+    from parc.anim.clip_files import CLIP_SUFFIXES, read_clip
+    from parc.anim.dataset import MANIFEST_SUFFIXES, ClipDataset
+    from parc.anim.mjcf import CharacterFile
+    from parc.pictures.contact_sheet import draw_contact_sheet, read_classes
+    from parc.pictures.filmstrip import draw_filmstrip
+
+    for path in paths:
+        if path.is_file() and path.suffix not in (*CLIP_SUFFIXES, *MANIFEST_SUFFIXES):
+            raise UserError(f"{path}: expected a clip, a folder of clips, a manifest (.yaml) or a run's folder")
+    character = CharacterFile(char_file).read()
+    if len(paths) == 1 and paths[0].is_file() and paths[0].suffix in CLIP_SUFFIXES:
+        draw_filmstrip(read_clip(paths[0], character), character, output)
+        return
+    dataset = ClipDataset([str(path) for path in paths], 2, 1001, 1001, halved_classes=[])
+    clips_by_class, totals = read_classes(dataset.entries(), character)
+    draw_contact_sheet(clips_by_class, character, output, title=_name(paths), totals=totals)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Pictures of motions, datasets and runs."""

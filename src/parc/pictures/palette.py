@@ -1,0 +1,32 @@
+"""Colours that people with any kind of colour vision can tell apart (Okabe and Ito, 2008), and how pictures are written."""
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+from matplotlib.figure import Figure
+
+from parc.configuration.files import write_whole
+
+CONTACT = "#D55E00"
+EARLY_POSE, LATE_POSE = "#7CC4EE", "#14508F"  # poses darken from the first to the last
+ROOT_PATH = "#1A1A1A"
+LOW_GROUND, HIGH_GROUND = "#A9B0B3", "#FBF0D9"
+PIT = "#5B5F66"
+TEXT, FAINT_TEXT = "#1F2328", "#6A737D"
+SERIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D31")
+
+
+def rgb(colour: str) -> Float[np.ndarray, " 3"]:
+    """Return red, green and blue, 0..1, of a colour '#RRGGBB'."""
+    return np.array([int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)])
+
+
+def blend(start: str, end: str, shares: Float[np.ndarray, " items"]) -> Float[np.ndarray, "items 3"]:
+    """Go the shares 0..1 of the way from one colour to another."""
+    return rgb(start) + shares[:, None] * (rgb(end) - rgb(start))
+
+
+def write_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as a PNG, whole (see `write_whole`)."""
+    write_whole(path, lambda part: figure.savefig(part, format="png", facecolor="white"))

@@ -1,0 +1,138 @@
+"""A character's bodies at some frames of a clip, as the shapes of its file."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import roma
+import torch
+from jaxtyping import Bool, Float, Int
+
+from parc.anim.character import Character, Geom
+from parc.anim.motion_clip import MotionClip
+from parc.pictures.palette import CONTACT, ROOT_PATH, rgb
+from parc.pictures.ray_casting import Kind, Shapes, joined
+
+IN_CONTACT = 0.5  # soft contact labels above this are drawn as contacts
+FIRST_BODY_GROUP = 10**9  # beyond every cell of a terrain
+
+
+@dataclass(frozen=True)
+class PosedBodies:
+    """Where every body of every frame is, in the world.
+
+    Attributes:
+        positions: of the bodies' origins, metres.
+        rotations: of the bodies, as matrices.
+        in_contact: whether the contact label says that the body touches something.
+    """
+
+    positions: Float[np.ndarray, "frames bodies 3"]
+    rotations: Float[np.ndarray, "frames bodies 3 3"]
+    in_contact: Bool[np.ndarray, "frames bodies"]
+
+
+def pose_bodies(clip: MotionClip, character: Character) -> PosedBodies:
+    """Place the bodies of all frames by forward kinematics."""
+    positions, rotations = character.forward_kinematics(clip.root_pos, clip.root_rot, clip.joint_rot)
+    return PosedBodies(
+        positions.double().numpy(),
+        roma.unitquat_to_rotmat(rotations).double().numpy(),
+        (clip.contacts > IN_CONTACT).numpy(),
+    )
+
+
+def frames_spread_over(clip: MotionClip, count: int) -> Int[np.ndarray, " frames"]:
+    """Return up to `count` frames from the first to the last, evenly spread."""
+    return np.unique(np.linspace(0, clip.num_frames - 1, min(count, clip.num_frames)).round().astype(int))
+
+
+def frames_apart(
+    posed: PosedBodies, axes: Float[np.ndarray, "3 3"], frames: Int[np.ndarray, " some"], distance: float
+) -> list[int]:
+    """Return those of the frames whose roots are drawn at least `distance` metres apart, in order of time.
+
+    Up and down counts half, because bodies are drawn taller than wide. The first frame is always among them, and the last
+    one too unless it is drawn beside the first.
+    """
+    kept: list[int] = []
+    places = posed.positions[:, 0] @ axes[:2].T * np.array([1.0, 0.5])
+    for frame in [frames[0], frames[-1], *frames[1:-1]]:
+        if all(np.linalg.norm(places[frame] - places[other]) >= distance for other in kept):
+            kept.append(int(frame))
+    return sorted(kept)
+
+
+def body_shapes(
+    posed: PosedBodies, character: Character, frames: list[int], colours: Float[np.ndarray, "frames 3"]
+) -> Shapes:
+    """Return the bodies of some frames; those in contact have the contact colour, the others the colour of their frame.
+
+    The group of a body is `FIRST_BODY_GROUP` + frame x bodies + body.
+    """
+    parts = []
+    for frame, colour in zip(frames, colours, strict=True):
+        for index, body in enumerate(character.bodies):
+            drawn = rgb(CONTACT) if posed.in_contact[frame, index] else colour
+            group = FIRST_BODY_GROUP + frame * character.num_bodies + index
+            placed = (posed.positions[frame, index], posed.rotations[frame, index])
+            parts += [_geom_shapes(geom, *placed, drawn, group) for geom in body.geoms]
+    return joined(parts)
+
+
+def path_shapes(posed: PosedBodies, radius: float) -> Shapes:
+    """Return the way of the root body through all frames as a tube of the given radius, metres."""
+    places = posed.positions[:, 0]
+    count = len(places) - 1
+    return Shapes(
+        corners=np.zeros((0, 3)),
+        sides=np.zeros((0, 2, 3)),
+        starts=places[:-1],
+        ends=places[1:],
+        radii=np.full(count, radius),
+        colours=np.tile(rgb(ROOT_PATH), (count, 1)),
+        kinds=np.full(count, Kind.PATH),
+        groups=np.full(count, FIRST_BODY_GROUP - 1),
+    )
+
+
+def _geom_shapes(
+    geom: Geom,
+    position: Float[np.ndarray, " 3"],
+    rotation: Float[np.ndarray, "3 3"],
+    colour: Float[np.ndarray, " 3"],
+    group: int,
+) -> Shapes:
+    centre = position + rotation @ np.array(geom.centre)
+    axes = (rotation @ roma.unitquat_to_rotmat(torch.tensor(geom.rotation)).double().numpy()).T
+    corners, sides = np.zeros((0, 3)), np.zeros((0, 2, 3))
+    starts = ends = np.zeros((0, 3))
+    radii = np.zeros(0)
+    if geom.kind == "box":
+        corners, sides = _box_faces(centre, axes * np.array(geom.size)[:, None])
+    else:
+        half_length = geom.size[1] if geom.kind == "capsule" else 0.0
+        starts, ends = (centre - half_length * axes[2])[None], (centre + half_length * axes[2])[None]
+        radii = np.array(geom.size[:1])
+    count = len(corners) + len(radii)
+    return Shapes(
+        corners,
+        sides,
+        starts,
+        ends,
+        radii,
+        np.tile(colour, (count, 1)),
+        np.full(count, Kind.BODY),
+        np.full(count, group),
+    )
+
+
+def _box_faces(
+    centre: Float[np.ndarray, " 3"], half_sides: Float[np.ndarray, "3 3"]
+) -> tuple[Float[np.ndarray, "6 3"], Float[np.ndarray, "6 2 3"]]:
+    corners, sides = [], []
+    for out in range(3):
+        for sign in (1.0, -1.0):
+            across, along = half_sides[(out + 1) % 3], sign * half_sides[(out + 2) % 3]
+            corners.append(centre + sign * half_sides[out] - across - along)
+            sides.append([2 * across, 2 * along])
+    return np.array(corners), np.array(sides)

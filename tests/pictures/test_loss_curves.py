@@ -1,0 +1,145 @@
+"""Reading metrics, and the curves drawn from them."""
+
+import json
+import math
+import struct
+
+import numpy as np
+import pytest
+
+from parc.configuration.errors import UserError
+from parc.pictures.loss_curves import draw_loss_curves, loss_curves_figure
+from parc.pictures.metrics import HELD_OUT_LOSS, TRAIN_LOSS, read_metrics
+
+TERMS = ("root_position", "contacts")
+
+
+def row(epoch: int, **more) -> dict:
+    loss = 100 * math.exp(-epoch / 20)
+    return {
+        "step": 50 * epoch,
+        "epoch": epoch,
+        "train/loss": loss,
+        "train/root_position": 0.2 * loss,
+        "train/contacts": 0.8 * loss,
+        "grad_norm": 1.0,
+        "learning_rate": 1e-4,
+        "samples_per_second": 300.0,
+        **more,
+    }
+
+
+def write_run(folder, rows, tail=""):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in rows) + tail)
+    return folder
+
+
+@pytest.fixture
+def run(tmp_path):
+    rows = [
+        row(epoch, **({"heldout/loss": 1.1 * row(epoch)["train/loss"]} if epoch % 5 == 0 else {}))
+        for epoch in range(1, 21)
+    ]
+    return write_run(tmp_path / "run", rows)
+
+
+def test_metrics_are_read_by_column_with_the_steps_they_were_measured_at(run):
+    metrics = read_metrics(run, "run")
+    np.testing.assert_array_equal(metrics.values[TRAIN_LOSS][0], 50 * np.arange(1, 21))
+    np.testing.assert_allclose(metrics.values[TRAIN_LOSS][1], 100 * np.exp(-np.arange(1, 21) / 20))
+    np.testing.assert_array_equal(metrics.values[HELD_OUT_LOSS][0], [250, 500, 750, 1000])
+    assert metrics.terms() == ["train/contacts", "train/root_position"]
+
+
+@pytest.mark.parametrize("tail", ['{"step": 1050, "trai', '{"step": 1050', "{"])
+def test_a_last_line_cut_off_by_a_killed_run_is_left_out(run, tail):
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write(tail)
+    assert read_metrics(run, "run").values[TRAIN_LOSS].shape == (2, 20)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("{broken", "line 2"),
+        ("[1, 2]", "line 2: a list"),
+        ('{"epoch": 3}', "line 2: no step"),
+        ('{"step": 100, "train/loss": "high"}', "line 2: train/loss is 'high'"),
+        ('{"step": NaN}', "line 2: no step"),
+    ],
+)
+def test_other_broken_lines_are_named(tmp_path, line, said):
+    run = write_run(tmp_path / "run", [row(1)], tail=f"{line}\n{json.dumps(row(3))}\n")
+    with pytest.raises(UserError, match=said) as caught:
+        read_metrics(run, "run")
+    assert str(run / "metrics.jsonl") in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "\n", '{"step": 5, "grad_norm": 2.0}\n', '{"step": 5, "train/loss": null}\n'])
+def test_a_run_without_a_loss_yet_is_one_line(tmp_path, text):
+    run = write_run(tmp_path / "run", [], tail=text)
+    with pytest.raises(UserError, match="holds no 'train/loss'"):
+        read_metrics(run, "run")
+
+
+def test_a_missing_file_is_one_line(tmp_path):
+    with pytest.raises(UserError, match=r"metrics\.jsonl: cannot be read"):
+        read_metrics(tmp_path, "run")
+
+
+def test_a_step_measured_again_counts_once_and_the_later_row_counts(tmp_path):
+    again = row(2) | {"train/loss": 7.0}
+    run = write_run(tmp_path / "run", [row(1), row(2), row(3), again, {"step": 150, "heldout/loss": 5.0}])
+    values = read_metrics(run, "run").values
+    np.testing.assert_array_equal(values[TRAIN_LOSS][0], [50, 100, 150])
+    assert values[TRAIN_LOSS][1, 1] == 7.0
+    np.testing.assert_array_equal(values[HELD_OUT_LOSS], [[150], [5.0]])
+
+
+def test_one_run_shows_its_losses_on_a_log_axis_beside_its_terms(run):
+    figure = loss_curves_figure([read_metrics(run, "run")])
+    losses, terms = figure.axes
+    assert losses.get_yscale() == terms.get_yscale() == "log"
+    training, held_out = losses.get_lines()
+    np.testing.assert_allclose(training.get_ydata(), 100 * np.exp(-np.arange(1, 21) / 20))
+    np.testing.assert_array_equal(held_out.get_xdata(), [250, 500, 750, 1000])
+    assert losses.get_title(loc="left") == "Loss of run"
+    assert [text.get_text() for text in losses.get_legend().get_texts()] == ["training", "held-out clips"]
+    first, last = (110 * math.exp(-epoch / 20) for epoch in (5, 20))
+    assert [text.get_text() for text in losses.texts] == [f"{first:.4g}", f"{last:.4g}"]
+    assert {line.get_label() for line in terms.get_lines()} == {"contacts", "root position"}
+
+
+def test_several_runs_share_the_losses_and_have_terms_of_their_own(run, tmp_path):
+    other = write_run(tmp_path / "other", [row(epoch, **{"train/root_position": 0.0}) for epoch in range(1, 9)])
+    figure = loss_curves_figure([read_metrics(run, "run"), read_metrics(other, "other")])
+    losses, *terms = figure.axes
+    assert [axes.get_title(loc="left") for axes in terms] == ["Terms of run", "Terms of other"]
+    names = [text.get_text() for text in losses.get_legend().get_texts()]
+    assert names == ["run", "other", "training", "held-out clips"]
+    assert len({line.get_color() for line in losses.get_lines()}) == 2
+    # A term has the same line in every run.
+    colours = [{line.get_label(): line.get_color() for line in axes.get_lines()} for axes in terms]
+    assert colours[0] == colours[1]
+
+
+def test_many_runs_have_colours_of_their_own(tmp_path):
+    runs = [read_metrics(write_run(tmp_path / str(n), [row(1), row(2)]), f"run {n}") for n in range(12)]
+    figure = loss_curves_figure(runs)
+    assert len(figure.axes) == 13
+    assert len({line.get_color() for line in figure.axes[0].get_lines()}) == 12
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 0.0, -1.0])
+def test_losses_that_no_log_axis_can_show_do_not_stop_the_picture(tmp_path, value):
+    rows = [row(1), row(2) | {"train/loss": value, "train/contacts": value}, row(3)]
+    path = tmp_path / "curves.png"
+    draw_loss_curves([read_metrics(write_run(tmp_path / "run", rows), "run")], path)
+    assert path.stat().st_size > 10_000
+
+
+def test_loss_curves_are_a_png_the_size_of_a_slide(run, tmp_path):
+    draw_loss_curves([read_metrics(run, "run")], tmp_path / "curves.png")
+    head = (tmp_path / "curves.png").read_bytes()[:24]
+    assert head[:8] == b"\x89PNG\r\n\x1a\n" and struct.unpack(">II", head[16:24]) == (1920, 1080)

@@ -1,0 +1,131 @@
+"""The verb `python -m parc.picture`."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from parc.anim.clip_files import write_clip
+from parc.configuration.errors import UserError
+from parc.picture import draw_picture
+from synthetic_clips import random_clip
+
+
+def picture(*arguments: object, folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "parc.picture", *map(str, arguments)]
+    environment = {name: value for name, value in os.environ.items() if name != "DISPLAY"}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def clips(humanoid, tmp_path):
+    for motion_class in ("walking", "jumping"):
+        clip = random_clip(humanoid, name=f"{motion_class}_0", cells=(12, 12), frames=16)
+        write_clip(tmp_path / "clips" / motion_class / f"{motion_class}_0.safetensors", clip)
+    return tmp_path / "clips"
+
+
+@pytest.fixture
+def run(tmp_path):
+    folder = tmp_path / "runs" / "first"
+    folder.mkdir(parents=True)
+    rows = [{"step": 50 * n, "epoch": n, "train/loss": 10 / n, "train/contacts": 1 / n} for n in range(1, 5)]
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def is_png(path: Path) -> bool:
+    return path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+def files_below(folder: Path) -> set[Path]:
+    return {path for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_picture_is_named_after_the_path_and_lies_in_the_current_folder(clips, run, elsewhere):
+    before = files_below(clips) | files_below(run)
+    clip = clips / "walking" / "walking_0.safetensors"
+    expected = {"walking_0.png": [clip], "clips.png": [clips], "first.png": [run], "first_and_1_more.png": [run, run]}
+    for name, paths in expected.items():
+        assert draw_picture(paths) == Path(name)
+        assert is_png(elsewhere / name)
+    assert files_below(elsewhere) == {elsewhere / name for name in expected}
+    assert files_below(clips) | files_below(run) == before
+
+
+def test_a_metrics_file_stands_for_its_run(run, elsewhere):
+    assert draw_picture([run / "metrics.jsonl"]) == Path("first.png")
+
+
+def test_the_command_prints_where_the_picture_is_and_needs_no_display(run, tmp_path):
+    result = picture(run, "--output", "pictures/curves.png", folder=tmp_path)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "pictures/curves.png\n", "")
+    assert is_png(tmp_path / "pictures" / "curves.png")
+
+
+def test_a_mistake_is_one_line_and_leaves_nothing(tmp_path):
+    result = picture("nowhere", folder=tmp_path)
+    assert result.returncode == 1 and result.stdout == ""
+    assert (
+        result.stderr.startswith("error: nowhere: there is no such file or folder") and result.stderr.count("\n") == 1
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help_names_the_kinds_of_paths_and_loads_neither_torch_nor_matplotlib(tmp_path):
+    code = (
+        "import runpy, sys\n"
+        "sys.argv = ['picture', '--help']\n"
+        "try: runpy.run_module('parc.picture', run_name='__main__')\n"
+        "except SystemExit: pass\n"
+        "print([name for name in ('torch', 'matplotlib', 'numpy') if name in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "filmstrip" in result.stdout and "contact sheet" in result.stdout and "loss curves" in result.stdout
+    assert result.stdout.splitlines()[-1] == "[]"
+
+
+def test_loss_curves_do_without_torch(run, tmp_path):
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from parc.picture import draw_picture\n"
+        f"draw_picture([Path({str(run)!r})])\n"
+        "print('torch' in sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert result.stdout == "False\n"
+
+
+def test_paths_that_are_nothing_to_draw_are_refused(clips, run, elsewhere, tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "notes.txt").write_text("notes")
+    (tmp_path / "broken.safetensors").write_bytes(b"x" * 20)
+    for paths, said in (
+        ([tmp_path / "empty"], "holds no clips"),
+        ([tmp_path / "notes.txt"], r"notes\.txt: expected a clip"),
+        ([tmp_path / "broken.safetensors"], r"broken\.safetensors: not a whole safetensors file"),
+        ([run, clips], "give runs, or clips, not both"),
+    ):
+        with pytest.raises(UserError, match=said):
+            draw_picture(paths)
+    with pytest.raises(UserError, match="there is no such file"):
+        draw_picture([clips], char_file="nobody.xml")
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_a_picture_is_a_png(clips, tmp_path):
+    result = picture(clips, "--output", "sheet.jpg", folder=tmp_path)
+    assert result.returncode == 1 and "expected a name that ends in .png" in result.stderr
+    assert not (tmp_path / "sheet.jpg").exists()

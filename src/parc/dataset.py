@@ -1,0 +1,103 @@
+"""Build a dataset from folders of clips: python -m parc.dataset FOLDER [FOLDER ...] [--output MANIFEST]."""
+
+import argparse
+import sys
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from parc.configuration.errors import exit_with_one_line
+from parc.configuration.messages import show_messages
+
+if TYPE_CHECKING:
+    from parc.anim.dataset import ClipEntry
+
+
+def main() -> None:
+    """Read the command line, write the manifest, and show what is in it."""
+    parser = argparse.ArgumentParser(
+        prog="python -m parc.dataset",
+        description="List clips with their sampling weights in a manifest, show a table of their classes, and draw a "
+        "contact sheet. The clips themselves are only read.",
+    )
+    parser.add_argument("sources", nargs="+", metavar="SOURCE", help="a folder of clips, a manifest or a clip")
+    parser.add_argument("--output", default="motions.yaml", help="the manifest to write (default: %(default)s)")
+    parser.add_argument("--min-num-frames", type=int, default=15, help="leave out clips with fewer frames")
+    parser.add_argument("--max-terrain-dim-x", type=int, default=1001, help="leave out clips on more cells along x")
+    parser.add_argument("--max-terrain-dim-y", type=int, default=1001, help="leave out clips on more cells along y")
+    parser.add_argument(
+        "--halve", action="append", default=[], metavar="CLASS", help="leave out every second clip of a class"
+    )
+    parser.add_argument("--character", default="humanoid.xml", help="the clips' character, an MJCF file")
+    parser.add_argument("--no-picture", action="store_true", help="draw no contact sheet")
+    options = parser.parse_args()
+    show_messages()
+    exit_with_one_line(lambda: build_dataset(options))
+
+
+def build_dataset(options: argparse.Namespace) -> None:
+    """Write the manifest and the contact sheet, and print the table."""
+    from parc.anim.clip_files import read_clip
+    from parc.anim.dataset import ClipDataset, clip_weights, write_manifest
+    from parc.anim.library_cache import reason_to_exclude
+    from parc.anim.mjcf import CharacterFile
+    from parc.configuration.errors import UserError
+
+    output = Path(options.output)
+    if output.suffix not in (".yaml", ".yml"):
+        raise UserError(f"--output {output}: expected a name that ends in .yaml")
+    dataset = ClipDataset(
+        options.sources, options.min_num_frames, options.max_terrain_dim_x, options.max_terrain_dim_y, options.halve
+    )
+    character = CharacterFile(options.character).read()
+    kept: list[ClipEntry] = []
+    seconds: list[float] = []
+    excluded: list[tuple[str, str]] = []
+    for entry in dataset.entries():
+        clip = read_clip(entry.path, character)
+        reason = reason_to_exclude(clip, dataset.limits, window_seconds=0)
+        if reason:
+            excluded.append((clip.name, reason))
+        else:
+            kept.append(entry)
+            seconds.append(clip.seconds)
+    if not kept:
+        raise UserError(f"{options.sources[0]}: every clip is left out ({excluded[0][0]}: {excluded[0][1]})")
+    weights = clip_weights(kept, seconds)
+    write_manifest(output, [(entry.path, weight) for entry, weight in zip(kept, weights, strict=True)])
+    _show_table(kept, seconds, weights)
+    for reason, count in Counter(reason for _, reason in excluded).items():
+        print(f"left out: {count} with {reason}")
+    print(f"manifest: {output}")
+    if not options.no_picture:
+        from parc.pictures.contact_sheet import draw_contact_sheet, read_classes
+
+        picture = output.with_suffix(".png")
+        clips_by_class, totals = read_classes(kept, character)
+        draw_contact_sheet(clips_by_class, character, picture, title=output.stem, totals=totals)
+        print(f"contact sheet: {picture}")
+
+
+def _show_table(kept: "list[ClipEntry]", clip_seconds: list[float], weights: list[float]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    clips, seconds, shares = Counter[str](), defaultdict[str, float](float), defaultdict[str, float](float)
+    for entry, length, weight in zip(kept, clip_seconds, weights, strict=True):
+        name = entry.motion_class or "(from a manifest)"
+        clips[name] += 1
+        seconds[name] += length
+        shares[name] += weight / sum(weights)
+    table = Table("class", show_footer=True)
+    for heading in ("clips", "seconds", "share of training"):
+        table.add_column(heading, justify="right")
+    for name in sorted(clips):
+        table.add_row(name, str(clips[name]), f"{seconds[name]:.1f}", f"{100 * shares[name]:.1f} %")
+    footers = ["all", str(len(kept)), f"{sum(seconds.values()):.1f}", "100.0 %"]
+    for column, footer in zip(table.columns, footers, strict=True):
+        column.footer = footer
+    Console(file=sys.stdout).print(table)
+
+
+if __name__ == "__main__":
+    main()

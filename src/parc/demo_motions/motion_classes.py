@@ -1,0 +1,235 @@
+"""What the character does: one short function a class of motion.
+
+To add a class, write one function here: it draws a route and a terrain along it from the random generator, lets a
+`FootstepPlanner` stand, walk, turn, jump or leap on it, and returns the plan. That is all: legs, pelvis, arms, contact
+labels and the mirror image follow from the footsteps, and the name under which it is registered is the class's folder.
+
+    @motion_class("marching")
+    def marching(random: np.random.Generator) -> Plan:
+        route = straight_route(np.zeros(2), any_heading(random), length=4.0)
+        planner = FootstepPlanner(terrain_along(random, [route]), route, first="left")
+        planner.stand(0.5)
+        planner.walk(route, Gait(step_length=0.7, step_time=0.5))
+        planner.stand(0.5)
+        return planner.plan(draw_style(random))
+
+A function may raise `InfeasibleError` (the planner does, where there is no place for a foot): another plan is drawn then, as
+it is where the motion is not 3 to 8 s long or breaks one of the promises of `promises`.
+"""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Float
+
+from parc.demo_motions.footsteps import FootstepPlanner, Gait
+from parc.demo_motions.plan import SIDES, Plan, Side, Style
+from parc.demo_motions.routes import CELL_SIZE, Profile, straight_route, terrain_along, winding_route
+
+MakePlan = Callable[[np.random.Generator], Plan]
+MOTION_CLASSES: dict[str, MakePlan] = {}
+ORIGIN = np.zeros(2)
+
+
+def motion_class(name: str) -> Callable[[MakePlan], MakePlan]:
+    """Register a function that makes a plan as the motion class `name`."""
+
+    def register(make_plan: MakePlan) -> MakePlan:
+        MOTION_CLASSES[name] = make_plan
+        return make_plan
+
+    return register
+
+
+@motion_class("standing")
+def standing(random: np.random.Generator) -> Plan:
+    """Stand and shift the weight, look around, bend the knees; sometimes a small step aside."""
+    heading = any_heading(random)
+    route = straight_route(ORIGIN, heading, length=random.uniform(0.25, 0.45))
+    planner = FootstepPlanner(terrain_along(random, [route]), route, any_side(random), random.uniform(0.09, 0.15))
+    planner.stand(random.uniform(2.0, 3.0))
+    if random.random() < 0.5:
+        planner.walk(route, Gait(step_length=0.35))
+    planner.stand(random.uniform(1.5, 3.5))
+    bends = ((random.uniform(0.9, 1.4), random.uniform(0.05, 0.25)),) if random.random() < 0.7 else ()
+    return planner.plan(draw_style(random, look_around=random.uniform(0.2, 0.4), idle_sway=0.02, knee_bends=bends))
+
+
+@motion_class("walking")
+def walking(random: np.random.Generator) -> Plan:
+    """Walk along a winding way, over low bumps."""
+    route = winding_route(random, ORIGIN, any_heading(random), random.uniform(2.6, 6.5), sharpest=0.7)
+    terrain = terrain_along(random, [route], bumps=random.choice([0.0, 0.08, 0.15]))
+    planner = FootstepPlanner(terrain, route, any_side(random))
+    planner.stand(random.uniform(0.3, 0.6))
+    planner.walk(route, walking_gait(random))
+    planner.stand(random.uniform(0.4, 0.8))
+    return planner.plan(draw_style(random))
+
+
+@motion_class("running")
+def running(random: np.random.Generator) -> Plan:
+    """Run along a way with gentle bends."""
+    route = winding_route(random, ORIGIN, any_heading(random), random.uniform(7.0, 13.0), sharpest=0.25)
+    planner = FootstepPlanner(terrain_along(random, [route]), route, any_side(random))
+    planner.stand(random.uniform(0.3, 0.5))
+    planner.walk(route, running_gait(random))
+    planner.stand(random.uniform(0.6, 0.9))
+    return planner.plan(draw_style(random))
+
+
+@motion_class("turning")
+def turning(random: np.random.Generator) -> Plan:
+    """Walk, turn on the spot, walk on; or turn twice."""
+    start = any_heading(random)
+    first = straight_route(ORIGIN, start, random.uniform(0.5, 1.2))
+    angle = random.choice([-1, 1]) * random.uniform(math.radians(50), math.radians(170))
+    second = straight_route(first.points[-1], start + angle, random.uniform(0.5, 1.2))
+    planner = FootstepPlanner(terrain_along(random, [first, second]), first, any_side(random))
+    gait = walking_gait(random)
+    planner.stand(random.uniform(0.3, 0.6))
+    if random.random() < 0.6:
+        planner.walk(first, gait)
+        planner.turn(first.points[-1], start, angle)
+        planner.walk(second, gait)
+    else:
+        planner.turn(ORIGIN, start, angle)
+        planner.stand(random.uniform(0.3, 0.8))
+        planner.turn(ORIGIN, start + angle, -angle * random.uniform(0.5, 1.2))
+    planner.stand(random.uniform(0.4, 0.8))
+    return planner.plan(draw_style(random))
+
+
+@motion_class("stairs")
+def stairs(random: np.random.Generator) -> Plan:
+    """Go up or down a flight of stairs with a landing, or up and down again."""
+    back = bool(random.random() < 0.4)
+    flight = int(random.integers(2, 4) if back else random.integers(3, 7))
+    rise = random.choice([-1, 1]) * random.uniform(0.12, 0.2)
+    before = edge_after(int(random.integers(1, 3)))
+    end = before + CELL_SIZE * (2 * flight + 1 if back else flight)
+    route = straight_route(ORIGIN, along_cells(random), end + 1.5 * CELL_SIZE)
+
+    def profile(distance: Float[np.ndarray, " points"]) -> Float[np.ndarray, " points"]:
+        up = np.clip(np.ceil((distance - before) / CELL_SIZE), 0, flight)
+        down = np.clip(np.ceil((distance - end) / CELL_SIZE) + flight, 0, flight) if back else 0
+        return rise * (up - down)
+
+    planner = FootstepPlanner(terrain_along(random, [route], profile), route, any_side(random))
+    planner.stand(random.uniform(0.3, 0.6))
+    # Whole steps from the first to the last, so that each foot stands in the middle of a step.
+    planner.walk(route, Gait(CELL_SIZE, random.uniform(0.5, 0.6), flight=-0.12, gentle_steps=0))
+    planner.stand(random.uniform(0.4, 0.7))
+    return planner.plan(draw_style(random))
+
+
+@motion_class("blocks")
+def blocks(random: np.random.Generator) -> Plan:
+    """Step on and off blocks of up to 0.4 m."""
+    tops = np.concatenate(
+        [[0.0], random.choice([-1, 1]) * np.where(np.arange(4) % 2, 0.0, random.uniform(0.15, 0.4, 4))]
+    )
+    edges = edge_after(0) + CELL_SIZE * np.cumsum(random.integers(2, 4, size=len(tops) - 1))
+    count = int(random.integers(2, 4))
+    route = straight_route(ORIGIN, along_cells(random), float(edges[count - 1]) + random.uniform(0.5, 1.0))
+    terrain = terrain_along(random, [route], steps_at(edges[:count], tops[: count + 1]))
+    planner = FootstepPlanner(terrain, route, any_side(random))
+    planner.stand(random.uniform(0.3, 0.5))
+    planner.walk(route, Gait(step_length=random.uniform(0.44, 0.5), step_time=random.uniform(0.52, 0.6), flight=-0.14))
+    planner.stand(random.uniform(0.4, 0.7))
+    return planner.plan(draw_style(random))
+
+
+@motion_class("jumping")
+def jumping(random: np.random.Generator) -> Plan:
+    """Jump over a gap from standing, or leap over it while running."""
+    leap = bool(random.random() < 0.5)
+    gap = CELL_SIZE * int(random.integers(1, 4))
+    before = edge_after(int(random.integers(7, 11) if leap else random.integers(2, 5)))
+    length = before + gap + (4.0 if leap else random.uniform(1.0, 2.0))
+    route = straight_route(ORIGIN, along_cells(random), length)
+    landing = 0.0 if leap else random.uniform(-0.3, 0.2)
+    deep = -random.uniform(0.8, 2.0)
+    terrain = terrain_along(random, [route], steps_at(np.array([before, before + gap]), np.array([0.0, deep, landing])))
+    planner = FootstepPlanner(terrain, route, any_side(random))
+    planner.stand(random.uniform(0.3, 0.5))
+    start, end = before - 0.22, before + gap + 0.22
+    if leap:
+        gait = running_gait(random)
+        planner.walk(route.part(0.0, start), gait, stop=False)
+        planner.leap(route, end, random.uniform(0.3, 0.36) + 0.05 * gap, gait)
+        planner.walk(route.part(end, length), gait, start=False)
+    else:
+        planner.walk(route.part(0.0, start), walking_gait(random))
+        planner.stand(0.2)
+        planner.jump(route, end, random.uniform(0.36, 0.44) + 0.05 * gap)
+        planner.stand(0.7)
+        planner.walk(route.part(end, length), walking_gait(random))
+    planner.stand(random.uniform(0.4, 0.7))
+    return planner.plan(draw_style(random))
+
+
+def walking_gait(random: np.random.Generator) -> Gait:
+    """Draw a way of walking, 0.8 to 1.5 m/s."""
+    return Gait(
+        step_length=random.uniform(0.48, 0.68),
+        step_time=random.uniform(0.46, 0.58),
+        flight=-random.uniform(0.07, 0.11),
+        spread=random.uniform(0.075, 0.1),
+    )
+
+
+def running_gait(random: np.random.Generator) -> Gait:
+    """Draw a way of running, 2.2 to 3.5 m/s."""
+    return Gait(
+        step_length=random.uniform(0.85, 1.15),
+        step_time=random.uniform(0.34, 0.38),
+        flight=random.uniform(0.1, 0.14),
+        spread=random.uniform(0.05, 0.07),
+        gentle_steps=3,
+    )
+
+
+def draw_style(
+    random: np.random.Generator,
+    look_around: float = 0.12,
+    idle_sway: float = 0.006,
+    knee_bends: tuple[tuple[float, float], ...] = (),
+) -> Style:
+    """Draw how somebody carries himself or herself (see `Style`)."""
+    return Style(
+        height=random.uniform(0.85, 0.866),
+        arm_swing=random.uniform(0.8, 1.2),
+        elbow=random.uniform(0.25, 0.5),
+        bounce=random.uniform(0.8, 1.2),
+        lean=random.uniform(0.0, 0.06),
+        look_around=look_around,
+        idle_sway=idle_sway,
+        knee_bends=knee_bends,
+    )
+
+
+def any_heading(random: np.random.Generator) -> float:
+    """Draw a direction, radians."""
+    return float(random.uniform(-math.pi, math.pi))
+
+
+def along_cells(random: np.random.Generator) -> float:
+    """Draw one of the four directions of the terrain's cells, radians."""
+    return float(random.integers(4)) * math.pi / 2
+
+
+def any_side(random: np.random.Generator) -> Side:
+    """Draw a foot."""
+    return SIDES[int(random.integers(2))]
+
+
+def edge_after(cells: int) -> float:
+    """Return how far (metres) the edge beyond so many whole cells is from the start of a route along the cells."""
+    return (cells + 0.5) * CELL_SIZE
+
+
+def steps_at(edges: Float[np.ndarray, " edges"], heights: Float[np.ndarray, " levels"]) -> Profile:
+    """Return ground that changes at distances `edges` (metres) from one of `heights` (metres, one more) to the next."""
+    return lambda distance: heights[np.searchsorted(edges, distance)]

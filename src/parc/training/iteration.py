@@ -1,0 +1,61 @@
+"""Which iteration of PARC's rounds a run is, and what it starts from."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from parc.configuration.errors import UserError
+
+RUN_FOLDER = "p1_train_gen"  # of an iteration, in the folder of its name
+_WITH_A_FILE = 3  # iterations of higher numbers are composed from `iteration=next`
+
+
+@dataclass(frozen=True)
+class Iteration:
+    """An iteration's name and its starting point.
+
+    Attributes:
+        name: of the iteration; its runs live in a folder of this name.
+        previous: name of the iteration that this one follows; None for the first.
+        previous_run: folder of the run that this one goes on from; None for training from scratch.
+        input_model_path: checkpoint to start from (ours, or one of PARC's); None for training from scratch.
+        sampler_stats_filepath: statistics to use; None for those of the checkpoint, or for computing them.
+        new_motions: clips made since the previous run (a folder, a manifest, or a list of such); None for none.
+        allow_other_statistics: use statistics that differ from those in the checkpoint.
+    """
+
+    name: str
+    previous: str | None
+    previous_run: str | None
+    input_model_path: str | None
+    sampler_stats_filepath: str | None
+    new_motions: str | list[str] | None
+    allow_other_statistics: bool
+
+    def starting_point(self) -> Path | None:
+        """Return the checkpoint to start from; None for training from scratch.
+
+        Raises:
+            UserError: there is no such file.
+        """
+        if self.input_model_path is None:
+            return None
+        path = Path(self.input_model_path).expanduser()
+        if not path.is_file():
+            made_by = command_that_makes(path.parent) if self.previous_run else "expected a .ckpt of a run"
+            raise UserError(f"iteration.input_model_path {path}: there is no such checkpoint; {made_by}")
+        return path
+
+
+def command_that_makes(run: Path) -> str:
+    """Say which command makes the run of a folder, where its name tells; how to name another one otherwise."""
+    match = re.fullmatch(r"iter([1-9]\d*)", run.parent.name)
+    if run.name != RUN_FOLDER or not match:
+        return "expected the folder of a run that is finished"
+    number = int(match[1])
+    options = (
+        f"iteration=iter{number}"
+        if number <= _WITH_A_FILE
+        else f"iteration=next iteration.name=iter{number} iteration.previous=iter{number - 1}"
+    )
+    return f"`python -m parc.train {options}` makes it, or give iteration.previous_run=FOLDER for a run from elsewhere"

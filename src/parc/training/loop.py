@@ -1,0 +1,238 @@
+"""The training loop, top to bottom."""
+
+import logging
+import math
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from parc.configuration.errors import Interrupted, UserError
+from parc.motion_generator.mdm_heightfield_contact_motion_sampler import MDMHeightfieldContactMotionSampler
+from parc.training.batches import batches
+from parc.training.checkpoint import (
+    CHECKPOINT_FOLDER,
+    FINAL_CHECKPOINT,
+    LATEST_CHECKPOINT,
+    Checkpoint,
+    epoch_checkpoint,
+    epoch_checkpoints,
+    write_checkpoint,
+)
+from parc.training.evaluation import HeldoutLoss
+from parc.training.randomness import generator_for, seed_of
+from parc.training.ranks import Ranks
+from parc.training.run_log import Display, Metrics, WandbLogger
+from parc.training.state import TrainingState
+from parc.training.stopping import StopRequest
+from parc.training.trainer import Precision, Trainer
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Where a run's results go.
+
+    Attributes:
+        folder: the run's.
+        metrics: its rows.
+        logger: Weights & Biases, on or off.
+        display: the progress bar and the lines.
+        checkpoint: turns the state into a checkpoint with its config and provenance.
+        continue_command: what to type to go on.
+    """
+
+    folder: Path
+    metrics: Metrics
+    logger: WandbLogger
+    display: Display
+    checkpoint: Callable[[TrainingState], Checkpoint]
+    continue_command: str
+
+
+def run_loop(
+    state: TrainingState,
+    trainer: Trainer,
+    sampler: MDMHeightfieldContactMotionSampler,
+    heldout: HeldoutLoss,
+    outputs: Outputs | None,
+    stop: StopRequest,
+    *,
+    seed: int,
+    ranks: Ranks,
+    device: torch.device,
+) -> None:
+    """Train from the state's step to the last one.
+
+    Args:
+        state: where training is.
+        trainer: the settings.
+        sampler: of training windows.
+        heldout: the loss on held-out clips.
+        outputs: where results go; None on all ranks but the first.
+        stop: signals noted.
+        seed: of all randomness.
+        ranks: this process and the others.
+        device: of the model.
+
+    Raises:
+        Interrupted: a signal came; the state is saved.
+        UserError: too many steps in a row were not finite, or a checkpoint cannot be written.
+    """
+    model = state.model
+    network: nn.Module = DistributedDataParallel(model) if ranks.count > 1 else model
+    weights = list(model.denoiser.parameters())
+    steps = range(state.step, trainer.total_steps)
+    epoch_began = latest_saved = time.monotonic()
+    steps_here = 0
+    if state.step == 0 and outputs:
+        _measure_before(state, heldout, outputs)
+    model.denoiser.train()
+    for windows, draws in batches(
+        steps, seed=seed, sampler=sampler, model=model, batch_size=trainer.batch_size, ranks=ranks, device=device
+    ):
+        torch.manual_seed(seed_of(seed, "dropout", state.step, rank=ranks.rank))
+        learning_rate = trainer.learning_rate_at(state.step)
+        for group in state.optimizer.param_groups:
+            group["lr"] = learning_rate
+        terms = network(windows, draws, autocast=trainer.precision is Precision.BF16)
+        terms.sum().backward()
+        grad_norm = nn.utils.clip_grad_norm_(weights, trainer.max_grad_norm)
+
+        # One look at the step for all processes, for which a GPU is waited for once: its numbers, whether they are finite,
+        # whether a signal came.
+        numbers = torch.cat([terms.detach(), grad_norm.detach()[None]]).double()
+        flags = [~torch.isfinite(numbers).all(), torch.full((), stop.requested, device=device)]
+        seen = ranks.mean(torch.cat([numbers, torch.stack(flags).double()]))
+        numbers, (broken, stopping) = seen[:-2], (flag > 0 for flag in seen[-2:].tolist())
+        if broken:
+            drawn = sampler.draw(generator_for(seed, "windows", state.step), trainer.batch_size)  # for all processes
+            _skip_step(state, trainer, [sampler.clip_names[clip] for clip in drawn.clips.unique().tolist()])
+        else:
+            state.optimizer.step()
+            state.update_average()
+            state.epoch_sums += numbers
+            state.epoch_steps += 1
+            state.skipped_in_a_row = 0
+        state.optimizer.zero_grad(set_to_none=True)
+        state.step += 1
+        steps_here += 1
+
+        if state.step % trainer.iters_per_epoch == 0:
+            if outputs:
+                seconds = time.monotonic() - epoch_began
+                speed = steps_here * trainer.batch_size / seconds
+                _end_epoch(state, trainer, heldout, outputs, learning_rate, speed)
+            state.epoch_sums.zero_()
+            state.epoch_steps, steps_here, epoch_began = 0, 0, time.monotonic()
+            model.denoiser.train()
+            if outputs and state.step % (trainer.iters_per_epoch * trainer.epochs_per_checkpoint) == 0:
+                save_epoch_checkpoint(state, trainer, outputs)
+        finished = state.step == trainer.total_steps
+        # While steps are skipped, the weights may be on their way to ruin: the last save is left as it is.
+        due = time.monotonic() - latest_saved > 60 * trainer.minutes_per_latest and not state.skipped_in_a_row
+        if outputs and not finished and (stopping or due):
+            save(state, outputs, outputs.folder / CHECKPOINT_FOLDER / LATEST_CHECKPOINT)
+            latest_saved = time.monotonic()
+        if stopping and not finished:
+            ranks.meet(device)  # a process that leaves takes the others with it: not before the first has saved
+            name = signal.Signals(stop.signals[0]).name if stop.requested else "a signal to another rank"
+            command = f"; to go on: {outputs.continue_command}" if outputs else ""
+            raise Interrupted(f"stopped by {name} after step {state.step}, everything is saved{command}", stop.signals)
+
+
+def save(state: TrainingState, outputs: Outputs, path: Path) -> None:
+    """Write a checkpoint of the state."""
+    write_checkpoint(path, outputs.checkpoint(state))
+
+
+def save_epoch_checkpoint(state: TrainingState, trainer: Trainer, outputs: Outputs) -> None:
+    """Write the checkpoint of an epoch, and take away those that are not to be kept."""
+    epoch = state.step // trainer.iters_per_epoch
+    save(state, outputs, outputs.folder / CHECKPOINT_FOLDER / epoch_checkpoint(epoch))
+    # While steps are skipped, the weights may be on their way to ruin, and older ones are what will be wanted.
+    if trainer.keep_last_checkpoints is not None and not state.skipped_in_a_row:
+        for path in epoch_checkpoints(outputs.folder, epoch)[trainer.keep_last_checkpoints :]:
+            path.unlink()
+
+
+def save_final(state: TrainingState, outputs: Outputs) -> None:
+    """Write the final checkpoint, which makes the rolling one needless."""
+    save(state, outputs, outputs.folder / FINAL_CHECKPOINT)
+    (outputs.folder / CHECKPOINT_FOLDER / LATEST_CHECKPOINT).unlink(missing_ok=True)
+
+
+def _measure_before(state: TrainingState, heldout: HeldoutLoss, outputs: Outputs) -> None:
+    """Measure the held-out loss before the first step, so that a run shows what it brought."""
+    loss = heldout.measure(state.model, state.averaged.module)
+    if loss is not None:
+        row = {"step": 0, "epoch": 0, "heldout/loss": loss}
+        outputs.metrics.add(row)
+        outputs.logger.add(row)
+        log.info("before training: held-out loss %.3f", loss)
+
+
+def _skip_step(state: TrainingState, trainer: Trainer, clips: list[str]) -> None:
+    """Count a step whose loss or gradient is not finite.
+
+    Raises:
+        UserError: too many came in a row.
+    """
+    state.skipped += 1
+    state.skipped_in_a_row += 1
+    named = ", ".join(clips[:8]) + (f" and {len(clips) - 8} more" if len(clips) > 8 else "")
+    log.warning("step %d: the loss or its gradient is not finite; skipped (clips: %s)", state.step + 1, named)
+    if state.skipped_in_a_row > trainer.max_skipped_in_a_row:
+        raise UserError(
+            f"{state.skipped_in_a_row} steps in a row had a loss or gradient that is not finite, up to step {state.step + 1} "
+            f"(clips of the last: {named}); the last checkpoint is intact. Lower trainer.learning_rate, or look at these clips"
+        )
+
+
+def _end_epoch(
+    state: TrainingState,
+    trainer: Trainer,
+    heldout: HeldoutLoss,
+    outputs: Outputs,
+    learning_rate: float,
+    samples_per_second: float,
+) -> None:
+    """Write the row of an epoch, with the held-out loss where a checkpoint is due."""
+    epoch = state.step // trainer.iters_per_epoch
+    row = epoch_row(state, epoch, learning_rate, samples_per_second)
+    loss = row["train/loss"]
+    if epoch % trainer.epochs_per_checkpoint == 0 or epoch == trainer.epochs:
+        heldout_loss = heldout.measure(state.model, state.averaged.module)
+        if heldout_loss is not None and math.isfinite(heldout_loss):
+            row["heldout/loss"] = loss = heldout_loss
+    if loss is not None and (state.best_loss is None or loss < state.best_loss):
+        state.best_loss = loss
+    outputs.metrics.add(row)
+    outputs.logger.add(row)
+    outputs.display.show(row, (trainer.total_steps - state.step) * trainer.batch_size / samples_per_second)
+
+
+def epoch_row(state: TrainingState, epoch: int, learning_rate: float, samples_per_second: float) -> dict[str, Any]:
+    """Return the row of an epoch: means over its steps. A loss is None where every step was skipped."""
+    assert state.model.losses is not None
+    numbers: dict[str, float | None] = dict.fromkeys(
+        ["train/loss", *(f"train/{name}" for name in state.model.losses.terms), "grad_norm"]
+    )
+    if state.epoch_steps:
+        means: Tensor = state.epoch_sums / state.epoch_steps
+        numbers = dict(zip(numbers, [float(means[:-1].sum()), *means.tolist()], strict=True))
+    return {
+        "step": state.step,
+        "epoch": epoch,
+        **numbers,
+        "learning_rate": learning_rate,
+        "samples_per_second": samples_per_second,
+        "skipped_steps": state.skipped,
+    }

@@ -1,0 +1,37 @@
+"""Signals that ask a training to stop: they set a flag, and the training stops after its step."""
+
+import signal
+from types import FrameType
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
+
+
+class StopRequest:
+    """Notes SIGTERM, SIGINT and SIGUSR2 while it is entered; a second SIGINT stops the process at once."""
+
+    def __init__(self) -> None:
+        self.signals: list[int] = []
+        self._before: dict[int, object] = {}
+
+    def __enter__(self) -> "StopRequest":
+        """Take over the signals."""
+        for number in _SIGNALS:
+            self._before[number] = signal.signal(number, self._note)
+        # A SLURM job is started with warnings held back until somebody can heed them.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give the signals back to whoever had them."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+
+    @property
+    def requested(self) -> bool:
+        """Whether a signal came."""
+        return bool(self.signals)
+
+    def _note(self, number: int, _: FrameType | None) -> None:
+        if number == signal.SIGINT and signal.SIGINT in self.signals:
+            raise KeyboardInterrupt
+        self.signals.append(number)

@@ -1,0 +1,19 @@
+"""Clips and configs of tiny trainings."""
+
+import pytest
+from training_runs import changed, composed, write_clips
+
+
+@pytest.fixture(scope="session")
+def few_clips(humanoid, tmp_path_factory):
+    return write_clips(tmp_path_factory.mktemp("clips"), humanoid)
+
+
+@pytest.fixture(scope="session")
+def tiny_config(few_clips):
+    return composed(f"dataset.motion_lib_file={few_clips}")
+
+
+@pytest.fixture
+def config(tiny_config, tmp_path):
+    return changed(tiny_config, folder=tmp_path / "run")

@@ -1,0 +1,120 @@
+"""Read mutated files of a run, in bounded memory: fuzz_files.py FOLDER CLIPS SEED COUNT. Prints how many loaded and how many
+were refused, by kind; anything but a one-line UserError ends it with a traceback."""
+
+import contextlib
+import io
+import json
+import logging
+import resource
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from parc.anim.clip_files import read_clip
+from parc.anim.library_cache import CACHE_FORMAT, _known_files, load_prepared
+from parc.anim.mjcf import CharacterFile
+from parc.configuration.composing import config_from_file
+from parc.configuration.errors import UserError
+from parc.configuration.run_folder import read_config, refuse_other_config
+from parc.configuration.tensor_files import read_tensors
+from parc.motion_generator.features import read_statistics
+from parc.training.checkpoint import read_checkpoint, read_starting_point
+from parc.training.run_log import read_metrics
+from parc.training.run_settings import check_form
+
+MEMORY = 2 * 1024**3  # beyond what is used already
+
+
+def mutated(whole: bytes, random: np.random.Generator) -> bytes:
+    """Change, insert, take out or repeat a few bytes; mostly near the start, where descriptions are; or cut it off."""
+    data = bytearray(whole)
+    for _ in range(random.integers(1, 6)):
+        near = min(len(data), int(random.choice([64, 1024, 8192, len(data)])))
+        place = int(random.integers(0, max(near, 1)))
+        kind = random.integers(0, 6)
+        if kind == 0:
+            data[place : place + 1] = bytes([random.integers(0, 256)])
+        elif kind == 1 and data:
+            data[place] ^= 1 << int(random.integers(0, 8))
+        elif kind == 2:
+            del data[place : place + int(random.integers(1, 9))]
+        elif kind == 3:
+            data[place:place] = data[place : place + int(random.integers(1, 64))]
+        elif kind == 4:
+            words = [
+                b"[",
+                b"{",
+                b"*a",
+                b"&a",
+                b"999999999999",
+                b"-1",
+                b"null",
+                b"!!x",
+                b"1e999",
+                b"\xff\xff\xff\x7f",
+                b"${x}",
+            ]
+            data[place:place] = words[int(random.integers(0, len(words)))]
+        elif random.integers(0, 4) == 0:
+            del data[place:]
+    return bytes(data)
+
+
+def main() -> None:
+    finished, clips, seed, count = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+    run = finished / "run"
+    character = CharacterFile("humanoid.xml").read()
+    config = read_config(run / "mdm_config.yaml")
+    key = read_tensors(run / "sampler.safetensors", CACHE_FORMAT)[0]["key"]
+
+    def read_run_config(path: Path) -> None:
+        started, _ = config_from_file(path, ["seed=1"])
+        check_form(started)
+        refuse_other_config(path.parent, config, read_config(path))
+
+    def read_cache(path: Path) -> None:
+        _known_files(path)
+        if load_prepared(path, key) is None:
+            raise UserError("made again")  # that is how a broken one is refused
+
+    readers = {
+        "checkpoint": (run / "checkpoints" / "model_epoch_1.ckpt", read_checkpoint),
+        "final": (run / "final_model.ckpt", read_starting_point),
+        "cache": (run / "sampler.safetensors", read_cache),
+        "stats": (run / "sampler_stats.txt", lambda path: read_statistics(path, 15, 142)),
+        "config": (run / "mdm_config.yaml", read_run_config),
+        "clip": (clips / "clip_0.safetensors", lambda path: read_clip(path, character)),
+        "pickle": (finished / "clip.pkl", lambda path: read_clip(path, character)),
+        "metrics": (run / "metrics.jsonl", read_metrics),
+        "PARC checkpoint": (finished / "parc.ckpt", read_starting_point),
+    }
+    logging.disable()
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
+    counts = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for kind, (source, read) in readers.items():
+            random = np.random.default_rng(seed)
+            whole, counts[kind] = source.read_bytes(), [0, 0]
+            for number in range(count):
+                path = Path(folder, source.name)
+                path.write_bytes(mutated(whole, random))
+                try:
+                    with contextlib.redirect_stdout(io.StringIO()):
+                        read(path)
+                    counts[kind][0] += 1
+                except UserError as error:
+                    assert "\n" not in str(error), (kind, number, str(error))
+                    counts[kind][1] += 1
+                except BaseException:
+                    kept = Path(tempfile.gettempdir(), f"fuzzed-{number}-{source.name}")
+                    kept.write_bytes(path.read_bytes())
+                    sys.stderr.write(f"{kind} {number}: kept as {kept}\n")
+                    raise
+    sys.stdout.write(json.dumps(counts) + "\n")
+
+
+if __name__ == "__main__":
+    main()

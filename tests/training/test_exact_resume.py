@@ -1,0 +1,186 @@
+"""A training that is stopped and started again gives, bit by bit, what an undisturbed one gives."""
+
+import os
+import signal
+
+import pytest
+import torch
+from training_runs import assert_same_result, changed, result, rows_of, write_clips
+
+from parc.configuration.errors import Interrupted
+from parc.motion_generator.losses import MotionLosses
+from parc.training import loop
+from parc.training.batches import batch_at, batches
+from parc.training.checkpoint import newest_checkpoint
+from parc.training.ranks import Ranks
+from parc.training.train import train
+
+ALONE = Ranks()
+VARIANTS = {
+    "plain": {},
+    "dropout": {"model__dropout": 0.3},
+    "cosine": {"trainer__learning_rate_schedule": "cosine", "trainer__warmup_steps": 5},
+    "noise": {"sampler__angle_noise_scale": 0.1, "sampler__pos_noise_scale": 0.1},
+    "bf16": {"trainer__precision": "bf16"},
+}
+
+
+def stop_after(monkeypatch, steps: int, number: int = signal.SIGTERM) -> None:
+    """Send this process a signal while step `steps` is being trained."""
+    original = batches
+
+    def signalling(steps_to_make, **settings):
+        for step, batch in zip(steps_to_make, original(steps_to_make, **settings), strict=True):
+            if step + 1 == steps:
+                os.kill(os.getpid(), number)
+            yield batch
+
+    monkeypatch.setattr(loop, "batches", signalling)
+
+
+def train_with_stops(config, monkeypatch, stops) -> None:
+    for steps in stops:
+        with monkeypatch.context() as patch:
+            stop_after(patch, steps)
+            with pytest.raises(Interrupted, match=f"after step {steps}, everything is saved"):
+                train(config)
+    train(config)
+
+
+@pytest.mark.parametrize(
+    "variant",
+    ["plain", "dropout", "cosine", *(pytest.param(name, marks=pytest.mark.slow) for name in ("noise", "bf16"))],
+)
+def test_stops_anywhere_change_nothing(tiny_config, tmp_path, monkeypatch, variant):
+    config = changed(tiny_config, **VARIANTS[variant])
+    train(changed(config, folder=tmp_path / "undisturbed"))
+    # Within an epoch, at its end, where averaging begins, twice in a row, before the last step.
+    train_with_stops(changed(config, folder=tmp_path / "stopped"), monkeypatch, [1, 4, 5, 6, 11])
+    assert_same_result(tmp_path / "undisturbed", tmp_path / "stopped")
+    assert [row["epoch"] for row in rows_of(tmp_path / "stopped")] == [1, 2, 3]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stop", range(1, 12))
+def test_a_stop_after_any_step_changes_nothing(tiny_config, tmp_path, monkeypatch, stop):
+    config = changed(tiny_config, **VARIANTS["cosine"], model__dropout=0.1)
+    train(changed(config, folder=tmp_path / "undisturbed"))
+    train_with_stops(changed(config, folder=tmp_path / "stopped"), monkeypatch, [stop])
+    assert_same_result(tmp_path / "undisturbed", tmp_path / "stopped")
+
+
+def test_stops_between_skipped_steps_change_nothing(tiny_config, tmp_path, monkeypatch):
+    calls = []
+    original = MotionLosses.weighted_means
+
+    def broken_at_some_steps(self, terms):
+        # Which step this is can be told by the random numbers of its batch, as the loss has them.
+        means = original(self, terms)
+        broken = int(means.detach().double().sum() * 1e6) % 3 == 0
+        calls.append(broken)
+        return means * float("nan") if broken else means
+
+    monkeypatch.setattr(MotionLosses, "weighted_means", broken_at_some_steps)
+    train(changed(tiny_config, folder=tmp_path / "undisturbed"))
+    assert 0 < sum(calls) < len(calls)
+    train_with_stops(changed(tiny_config, folder=tmp_path / "stopped"), monkeypatch, [2, 3, 7])
+    assert_same_result(tmp_path / "undisturbed", tmp_path / "stopped")
+    assert result(tmp_path / "stopped")[1]["skipped"] == sum(calls[:12])
+
+
+def test_heldout_losses_and_the_best_one_survive_stops(humanoid, tiny_config, tmp_path, monkeypatch):
+    # Enough clips that some are held out.
+    clips = write_clips(tmp_path / "clips", humanoid, 21)
+    config = changed(tiny_config, dataset__motion_lib_file=str(clips), trainer__heldout_windows=8)
+    train(changed(config, folder=tmp_path / "undisturbed"))
+    train_with_stops(changed(config, folder=tmp_path / "stopped"), monkeypatch, [3, 9])
+    assert_same_result(tmp_path / "undisturbed", tmp_path / "stopped")
+    rows = rows_of(tmp_path / "stopped")
+    assert [row["epoch"] for row in rows if "heldout/loss" in row] == [0, 2, 3]
+    assert result(tmp_path / "stopped")[1]["best_loss"] == min(
+        row.get("heldout/loss", row.get("train/loss")) for row in rows[1:]
+    )
+
+
+def test_more_epochs_go_on_from_a_finished_run(tiny_config, tmp_path):
+    train(changed(tiny_config, folder=tmp_path / "long"))
+    train(changed(tiny_config, folder=tmp_path / "short", trainer__epochs=2))
+    train(changed(tiny_config, folder=tmp_path / "short"))
+    assert_same_result(tmp_path / "long", tmp_path / "short")
+
+
+def test_a_finished_run_does_nothing(config, tmp_path, caplog):
+    train(config)
+    files = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
+    with caplog.at_level("INFO"):
+        train(config)
+    assert "finished" in caplog.text
+    files.pop(tmp_path / "run" / "train.log")
+    assert all(path.read_bytes() == data for path, data in files.items())
+
+
+def test_rows_that_got_further_than_the_checkpoint_are_written_again_once(config, tmp_path, monkeypatch):
+    """As after a loss of power: an epoch's row is there, its checkpoint is not."""
+    train(changed(config, folder=tmp_path / "undisturbed"))
+    with monkeypatch.context() as patch:
+        stop_after(patch, 3)
+        with pytest.raises(Interrupted):
+            train(config)
+    metrics = tmp_path / "run" / "metrics.jsonl"
+    whole = (tmp_path / "undisturbed" / "metrics.jsonl").read_bytes()
+    metrics.write_bytes(whole + b"\x00\x00\xff\n" + b'{"step": Infinity, "epoch": 1}\n' + whole[:40])
+    train(config)
+    assert_same_result(tmp_path / "undisturbed", tmp_path / "run")
+
+
+def test_the_seed_makes_the_difference(tiny_config, tmp_path):
+    for seed in (0, 1):
+        train(changed(tiny_config, folder=tmp_path / str(seed), seed=seed, trainer__epochs=1))
+    weights = [result(tmp_path / str(seed))[0] for seed in (0, 1)]
+    assert not all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_batches_made_ahead_are_those_made_when_needed(config, monkeypatch):
+    seen = {}
+    original = batches
+
+    def looking(steps, **settings):
+        seen.update(settings)
+        return original(steps, **settings)
+
+    monkeypatch.setattr(loop, "batches", looking)
+    train(changed(config, trainer__epochs=1))
+    device = seen.pop("device")
+    ahead = list(original(range(5, 9), device=device, **seen))
+    for step, (windows, draws) in zip(range(5, 9), ahead, strict=True):
+        now_windows, now_draws = batch_at(step, **seen)
+        assert torch.equal(windows.frames.root_pos, now_windows.frames.root_pos)
+        assert torch.equal(windows.heightmap, now_windows.heightmap)
+        assert torch.equal(draws.noise, now_draws.noise)
+
+
+def test_other_clips_than_before_are_refused_by_name(humanoid, tiny_config, tmp_path, monkeypatch):
+    clips = write_clips(tmp_path / "clips", humanoid)
+    config = changed(tiny_config, folder=tmp_path / "run", dataset__motion_lib_file=str(clips))
+    with monkeypatch.context() as patch:
+        stop_after(patch, 5)
+        with pytest.raises(Interrupted):
+            train(config)
+    path = clips / "clip_1.safetensors"
+    data = path.read_bytes()
+    path.unlink()
+    with pytest.raises(Exception, match="gone: clip_1") as refused:
+        train(config)
+    assert "\n" not in str(refused.value)
+    path.write_bytes((clips / "clip_0.safetensors").read_bytes())
+    with pytest.raises(Exception, match="changed: clip_1"):
+        train(config)
+    path.write_bytes(data)
+    (clips / "another.safetensors").write_bytes(data)
+    with pytest.raises(Exception, match="new: another"):
+        train(config)
+    (clips / "another.safetensors").unlink()
+    assert newest_checkpoint(tmp_path / "run")[1].state["step"] == 5
+    train(config)
+    train(changed(tiny_config, folder=tmp_path / "undisturbed"))
+    assert_same_result(tmp_path / "undisturbed", tmp_path / "run")

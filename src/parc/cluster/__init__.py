@@ -1,0 +1,1 @@
+"""Submitting jobs, their states and their tables."""

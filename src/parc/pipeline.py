@@ -1,0 +1,30 @@
+"""Run a chain of iterations: python -m parc.pipeline iterations=[iter1,iter2,iter3] [GROUP=OPTION ...] [KEY=VALUE ...]."""
+
+import argparse
+
+from parc.configuration.errors import exit_with_one_line
+from parc.configuration.messages import show_messages
+
+
+def main() -> None:
+    """Read the command line and run the chain."""
+    parser = argparse.ArgumentParser(
+        prog="python -m parc.pipeline",
+        description="Run the stages of each iteration in turn: here, or with hydra/launcher=slurm as jobs that wait for one "
+        "another, sent at once. The same command again skips what is finished. Stages have resources of their own: "
+        "stages.train.timeout_min=600, for instance.",
+    )
+    parser.add_argument("arguments", nargs="+", metavar="iterations=[...] KEY=VALUE", help="as of python -m parc.train")
+    options = parser.parse_args()
+    show_messages()
+
+    def run() -> None:
+        from parc.cluster.chain import run_chain
+
+        run_chain(options.arguments)
+
+    exit_with_one_line(run)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""Show how the jobs of a sweep are doing: python -m parc.sweep FOLDER [--wait]."""
+
+import argparse
+from pathlib import Path
+
+from parc.configuration.errors import EXIT_USER_ERROR, exit_with_one_line
+
+
+def main() -> None:
+    """Read the command line and show the table."""
+    parser = argparse.ArgumentParser(
+        prog="python -m parc.sweep",
+        description="Show the jobs of a sweep or a chain: states, progress, losses, the last lines of failed ones. "
+        "Writes the table to sweep.csv. The exit code is 1 if any job failed.",
+    )
+    parser.add_argument("folder", type=Path, help="the folder of the sweep")
+    parser.add_argument("--wait", action="store_true", help="until all jobs have ended")
+    options = parser.parse_args()
+    exit_with_one_line(lambda: show_sweep(options.folder, options.wait))
+
+
+def show_sweep(folder: Path, wait: bool) -> int:
+    """Print the table of a sweep; return the exit code."""
+    from parc.cluster.following import conclude, follow, job_states
+    from parc.cluster.sweep_plan import read_sweep
+    from parc.cluster.sweep_table import FAILED
+
+    jobs = read_sweep(folder)
+    if wait:
+        return 0 if follow(folder, jobs) else EXIT_USER_ERROR
+    conclude(folder, jobs)
+    return EXIT_USER_ERROR if FAILED in job_states(jobs) else 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,252 @@
+"""What is measured, a function for each part of the benchmark; the rows compare times in yardsticks of the same turns."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from parc.anim.character import Character
+from parc.anim.clip_files import read_clip
+from parc.anim.mjcf import CharacterFile
+from parc.anim.preprocessing import preprocess_clip
+from parc.anim.surface_points import collision_points, surface_points
+from parc.benchmarks.own_process import forget_peak_memory, in_own_process, megabytes_in_memory
+from parc.benchmarks.rows import Row, timed_row
+from parc.benchmarks.scale import Scale, measure_scale, write_repeated
+from parc.benchmarks.setting import NoDenoiser, Setting, draw_windows, paper_config, train_steps
+from parc.benchmarks.start import begin_run, seconds_to_next_step
+from parc.benchmarks.timing import Action, Durations, measure_in_turns, waiting_share
+from parc.configuration.pieces import make
+from parc.motion_generator.feature_statistics import compute_statistics
+from parc.motion_generator.features import Motion, MotionFeatures
+from parc.motion_generator.losses import MotionLosses, Surroundings
+from parc.motion_generator.mdm_heightfield_contact_motion_sampler import MotionWindows
+from parc.motion_generator.mdm_transformer import Conditions
+from parc.training.randomness import generator_for
+from parc.training.trainer import Precision
+
+YARDSTICK = "yardstick"
+PARC_YARDSTICK = 0.700  # seconds, where the seconds of PARC below were measured
+STEPS_A_TURN = {"cpu": 2, "cuda": 50}  # the first batch of a turn is waited for: little beside a CPU's steps
+BATCHES_A_TURN = 10
+DDIM_TIMESTEPS = [20, 15, 10, 5, 0]
+
+
+def yardstick(device: torch.device) -> Action:
+    """Return forward and backward of torch's own encoder of the paper's size, which anyone has."""
+    layer = nn.TransformerEncoderLayer(256, 8, 256, dropout=0.1, batch_first=True)
+    encoder = nn.TransformerEncoder(layer, 4, enable_nested_tensor=False).to(device).train()
+    tokens = torch.randn(64, 82, 256, device=device)
+
+    def forward_and_backward() -> None:
+        encoder(tokens).sum().backward()
+        encoder.zero_grad()
+
+    return forward_and_backward
+
+
+def in_turns(setting: Setting, actions: dict[str, Action], turns: int) -> tuple[dict[str, Durations], Durations]:
+    """Measure actions in turns with the yardstick; return their durations and the yardstick's."""
+    durations = measure_in_turns({YARDSTICK: yardstick(setting.device), **actions}, turns, setting.device)
+    return durations, durations[YARDSTICK]
+
+
+def training_step(setting: Setting, turns: int) -> list[Row]:
+    """Measure the steps that users run: sampler, model, losses, optimiser, average."""
+    count = STEPS_A_TURN[setting.device.type]
+
+    def steps(precision: Precision) -> Action:
+        return lambda: train_steps(setting, count, precision)
+
+    def all_but_the_denoiser() -> None:
+        model = setting.state.model
+        denoiser, model.denoiser = model.denoiser, NoDenoiser(model.denoiser)  # type: ignore[assignment]
+        try:
+            train_steps(setting, count, Precision.FP32)
+        finally:
+            model.denoiser = denoiser
+
+    actions = {"fp32": steps(Precision.FP32), "bf16": steps(Precision.BF16), "rest": all_but_the_denoiser}
+    measured, own = in_turns(setting, actions, turns)
+    each = {name: _of_each(durations, count) for name, durations in measured.items()}
+    rows = [
+        timed_row("yardstick", own, own, parc=None, target=None),
+        timed_row("training step, fp32", each["fp32"], own, parc=1.2, target=0.75),
+        timed_row("training step, bf16", each["bf16"], own, parc=None, target=0.45),
+        timed_row("training step but for the denoiser", each["rest"], own, parc=0.1, target=0.04),
+    ]
+    if setting.device.type == "cuda":
+        share = waiting_share(steps(Precision.FP32), setting.device)
+        rows.append(Row("share of the step in which the GPU waits", share, None, ""))
+    return rows
+
+
+def sampling(setting: Setting, turns: int) -> list[Row]:
+    """Measure drawing batches of windows, and the statistics over all windows."""
+    sampler = setting.sampler
+    features = MotionFeatures(setting.character, setting.state.model.features.rotation_type)
+
+    def batches(size: int) -> Action:
+        def draw_some() -> None:
+            for step in range(BATCHES_A_TURN):
+                draw_windows(sampler, step, size)
+
+        return draw_some
+
+    actions = {"64": batches(64), "1024": batches(1024), "statistics": lambda: compute_statistics(sampler, features)}
+    measured, own = in_turns(setting, actions, turns)
+    measured |= {size: _of_each(measured[size], BATCHES_A_TURN) for size in ("64", "1024")}
+    parc = {"64": 0.066, "1024": 0.900}
+    clips = sampler.library.num_clips
+    rows = [
+        _against_parc(f"sampler, {clips} clips, batch {size}", measured[size], own, seconds, 0.1)
+        for size, seconds in parc.items()
+    ]
+    return [*rows, _against_parc(f"statistics, {clips} clips", measured["statistics"], own, 3.7, 0.2)]
+
+
+def preprocessing(setting: Setting, turns: int) -> list[Row]:
+    """Measure finding touched cells and bounds, a frame, over some clips."""
+    paths = sorted(Path(setting.config["dataset"]["folder"]).rglob("*.safetensors"))[::20]
+    clips = [read_clip(path, setting.character) for path in paths]
+    surface = surface_points(setting.character)
+    frames = sum(clip.num_frames for clip in clips)
+
+    def preprocess() -> None:
+        for clip in clips:
+            preprocess_clip(clip, setting.character, surface)
+
+    measured, own = in_turns(setting, {"clips": preprocess}, turns)
+    return [_against_parc("preprocessing a frame", _of_each(measured["clips"], frames), own, 0.0046, 1 / 30)]
+
+
+def collision(setting: Setting, turns: int) -> list[Row]:
+    """Measure the terrain collision term, forward and backward, and the memory it takes."""
+    predicted, surroundings = _noisy_motions(setting)
+    losses = _collision_only(setting.config, setting.character.to(setting.device))
+    term = partial(_forward_and_backward, losses, predicted, surroundings)
+    measured, own = in_turns(setting, {"collision": term}, turns)
+    on_cpu = [{name: value.cpu() for name, value in _tensors(each).items()} for each in (predicted, surroundings)]
+    megabytes = in_own_process(collision_megabytes, setting.config, *on_cpu, surroundings.spacing)
+    return [
+        _against_parc("terrain collision loss, batch 64", measured["collision"], own, 3.2, 1 / 50),
+        Row("its memory", megabytes, None, "MB", parc=3500.0, target=200.0),
+    ]
+
+
+def _noisy_motions(setting: Setting) -> tuple[Motion, Surroundings]:
+    """Return motions a standard deviation off, some of them in the ground, and the terrain around them."""
+    model = setting.state.model
+    windows, clean = _standardised_windows(setting)
+    noise = torch.randn(clean.shape, generator=generator_for(0, "noise", 0)).to(setting.device)
+    return model.features.decode(model.statistics.unstandardise(clean + noise)), model.surroundings(windows)
+
+
+def _standardised_windows(setting: Setting) -> tuple[MotionWindows, Float[Tensor, "batch frames features"]]:
+    """Return 64 windows and their standardised features."""
+    model = setting.state.model
+    windows = draw_windows(setting.sampler, 0, 64).to(setting.device)
+    return windows, model.statistics.standardise(model.features.encode(model.features.posed(windows.frames)))
+
+
+def _collision_only(config: dict[str, Any], character: Character) -> MotionLosses:
+    settings = config["loss"]
+    weights = dict.fromkeys(settings["weights"], 0.0) | {"terrain_collision": 15.0}
+    points = collision_points(character).to(character.offsets.device)
+    live = {"character": character, "collision_points": points, "fps": config["sampler"]["fps"]}
+    return make(settings | {"weights": weights}, MotionLosses, "loss", **live)
+
+
+def _forward_and_backward(losses: MotionLosses, motion: Motion, surroundings: Surroundings) -> None:
+    predicted = replace(motion, root_pos=motion.root_pos.clone().requires_grad_())
+    losses.per_sample(predicted, motion, surroundings)["terrain_collision"].sum().backward()
+
+
+def _tensors(value: Motion | Surroundings) -> dict[str, Tensor]:
+    return {name: each for name, each in vars(value).items() if isinstance(each, Tensor)}
+
+
+def collision_megabytes(
+    config: dict[str, Any], motion: dict[str, Tensor], surroundings: dict[str, Tensor], spacing: float
+) -> float:
+    """Return how much more memory the terrain collision term takes at most; for a process of its own."""
+    losses = _collision_only(config, make(config["character"], CharacterFile, "character").read())
+    predicted, around = Motion(**motion), Surroundings(**surroundings, spacing=spacing)
+    one = Motion(**{name: value[:1] for name, value in motion.items()})
+    # What torch loads at its first use is not the term's.
+    _forward_and_backward(losses, one, replace(around, heightmap=around.heightmap[:1]))
+    forget_peak_memory()
+    before = megabytes_in_memory()
+    _forward_and_backward(losses, predicted, around)
+    return megabytes_in_memory(peak=True) - before
+
+
+def generation(setting: Setting, turns: int) -> list[Row]:
+    """Measure generating 64 windows with five calls of the network."""
+    model = setting.state.model
+    windows, clean = _standardised_windows(setting)
+    given = torch.ones(64, dtype=torch.bool, device=setting.device)
+    previous = clean[:, : setting.sampler.num_previous]
+    conditions = Conditions(windows.heightmap, windows.target_direction, previous, given, given, given, given)
+
+    def generate(autocast: bool) -> None:
+        model.denoiser.eval()
+        model.generate(conditions, generator_for(0, "noise", 0), DDIM_TIMESTEPS, autocast=autocast)
+
+    actions: dict[str, Action] = {"fp32": lambda: generate(False), "bf16": lambda: generate(True)}
+    measured, own = in_turns(setting, actions, turns)
+    return [
+        _against_parc("5-call DDIM, batch 64, fp32", measured["fp32"], own, 0.895, 0.7),
+        _against_parc("5-call DDIM, batch 64, bf16", measured["bf16"], own, 0.895, 0.4),
+    ]
+
+
+def start(setting: Setting, turns: int) -> list[Row]:
+    """Measure how long the same command takes to go on, with a warm cache and without imports."""
+    config = paper_config(Path(setting.config["data_dir"]), f"device={setting.device}")
+    begin_run(config)
+    seconds = Durations([seconds_to_next_step(config) for _ in range(turns)])
+    what = f"start with a warm cache, {setting.sampler.library.num_clips} clips, imports apart"
+    return [Row(what, seconds.median, seconds.quartiles, "s", parc=4.0, target=0.5)]
+
+
+def scale(setting: Setting, clips: int) -> list[Row]:
+    """Measure a library of very many clips against one of ten, each in a process of its own."""
+    folder = Path(setting.config["data_dir"])
+    scales: list[Scale] = []
+    for count in (10, clips):
+        path = folder / "repeated" / f"{count}.safetensors"
+        write_repeated(path, setting.sampler.library, count)
+        scales.append(in_own_process(measure_scale, path, 200))
+        path.unlink()
+    few, many = scales
+    return [
+        Row(f"loading the prepared data of {clips} clips", many.load_seconds, None, "s", target=5.0),
+        Row("its memory, imports included", many.megabytes, None, "MB", target=4000.0),
+        Row("sampler over it, against 10 clips", many.batch_seconds / few.batch_seconds, None, "times", target=1.3),
+    ]
+
+
+def _of_each(durations: Durations, count: int) -> Durations:
+    return Durations([seconds / count for seconds in durations.seconds])
+
+
+def _against_parc(what: str, durations: Durations, own: Durations, parc_seconds: float, share: float) -> Row:
+    """Return a row whose target is a share of what PARC takes, both in yardsticks."""
+    parc = parc_seconds / PARC_YARDSTICK
+    return timed_row(what, durations, own, parc=parc, target=share * parc)
+
+
+MEASUREMENTS: dict[str, Callable[[Setting, int], list[Row]]] = {
+    "step": training_step,
+    "sampler": sampling,
+    "preprocessing": preprocessing,
+    "collision": collision,
+    "generation": generation,
+    "start": start,
+}

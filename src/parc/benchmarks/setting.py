@@ -1,0 +1,130 @@
+"""What is measured: the paper's run on motions that the project makes itself."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra import compose, initialize_config_dir
+from torch import Tensor, nn
+
+from parc.anim.character import Character
+from parc.anim.dataset import Dataset
+from parc.anim.mjcf import CharacterFile
+from parc.configuration.composing import conf_folder, run_config
+from parc.configuration.pieces import make
+from parc.motion_generator.feature_statistics import compute_statistics
+from parc.motion_generator.features import MotionFeatures, RotationType
+from parc.motion_generator.mdm_heightfield_contact_motion_sampler import (
+    MDMHeightfieldContactMotionSampler,
+    MotionWindows,
+)
+from parc.training.evaluation import HeldoutLoss
+from parc.training.loop import run_loop
+from parc.training.randomness import generator_for
+from parc.training.ranks import Ranks
+from parc.training.state import TrainingState
+from parc.training.stopping import StopRequest
+from parc.training.train import initial_state, use_processor
+from parc.training.trainer import Precision, Trainer
+
+CLIPS = 200
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The pieces of the paper's run, ready to be measured.
+
+    Attributes:
+        config: the run's.
+        device: where the model is.
+        character: of the clips.
+        sampler: of `CLIPS` clips.
+        trainer: its settings.
+        state: model and optimiser before the first step.
+    """
+
+    config: dict[str, Any]
+    device: torch.device
+    character: Character
+    sampler: MDMHeightfieldContactMotionSampler
+    trainer: Trainer
+    state: TrainingState
+
+
+def paper_config(folder: Path, *overrides: str) -> dict[str, Any]:
+    """Return the config of the paper's run on demo motions, with everything it writes below `folder`."""
+    given = ["dataset=demo", f"dataset.clips={CLIPS}", f"data_dir={folder}", "logger=off", *overrides]
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        return run_config(compose("train", given))
+
+
+def paper_sampler() -> MDMHeightfieldContactMotionSampler:
+    """Return the paper's sampler, without clips."""
+    return make(paper_config(Path())["sampler"], MDMHeightfieldContactMotionSampler, "sampler")
+
+
+def draw_windows(sampler: MDMHeightfieldContactMotionSampler, step: int, batch: int) -> MotionWindows:
+    """Return the windows of a step, as training draws them with seed 0."""
+    return sampler.windows(sampler.draw(generator_for(0, "windows", step), batch))
+
+
+def paper_setting(folder: Path, device: torch.device) -> Setting:
+    """Make the pieces of the paper's run as `train` does."""
+    config = paper_config(folder, f"device={device}")
+    use_processor(config["threads"])
+    character = make(config["character"], CharacterFile, "character").read()
+    dataset: Dataset = make(config["dataset"], Dataset, "dataset")
+    sampler = make(config["sampler"], MDMHeightfieldContactMotionSampler, "sampler")
+    sampler.prepare(dataset.entries(), dataset.limits, character)
+    features = MotionFeatures(character, RotationType(config["model"]["rotation_type"]))
+    trainer = make(config["trainer"], Trainer, "trainer")
+    statistics = compute_statistics(sampler, features)
+    state = initial_state(config, trainer, sampler, character, statistics, None, device)
+    return Setting(config, device, character, sampler, trainer, state)
+
+
+def train_steps(setting: Setting, steps: int, precision: Precision) -> None:
+    """Train some steps more by the loop that users run."""
+    trainer = replace(setting.trainer, epochs=setting.state.step + steps, iters_per_epoch=1, precision=precision)
+    heldout = HeldoutLoss(setting.sampler, setting.state.model, 1, setting.device)
+    ranks, seed = Ranks(), setting.config["seed"]
+    run_loop(
+        setting.state,
+        trainer,
+        setting.sampler,
+        heldout,
+        None,
+        StopRequest(),
+        seed=seed,
+        ranks=ranks,
+        device=setting.device,
+    )
+
+
+class NoDenoiser(nn.Module):
+    """A stand-in with a denoiser's weights that computes nothing: what a step takes with it is what all else takes.
+
+    Args:
+        denoiser: whose weights it has.
+    """
+
+    def __init__(self, denoiser: nn.Module) -> None:
+        super().__init__()
+        self.denoiser = denoiser
+        self.gradients = [torch.full_like(weight, 1e-3) for weight in denoiser.parameters()]
+
+    def forward(self, noisy: Tensor, *_: Any) -> Tensor:
+        """Return the input, and give every weight the same small gradient on the way back."""
+        return _Skipped.apply(noisy, self.gradients, *self.denoiser.parameters())
+
+
+class _Skipped(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, noisy: Tensor, gradients: list[Tensor], *weights: Tensor) -> Tensor:
+        ctx.gradients = gradients
+        return noisy.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *_: Tensor) -> tuple[Any, ...]:
+        return (None, None, *(gradient.clone() for gradient in ctx.gradients))

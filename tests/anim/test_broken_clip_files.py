@@ -94,6 +94,24 @@ def test_misc_data_may_be_missing(tmp_path, humanoid):
         assert read_clip(path, humanoid).path_nodes is None
 
 
+UNREADABLE_MISC_DATA = {
+    "no bytes": 3,
+    "no pickle": b"rubbish",
+    "no array": pickle.dumps({"path_nodes": "x"}),
+    "an array of objects": pickle.dumps({"path_nodes": np.zeros((4, 3)), "others": np.array([None, "a"])}),
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE_MISC_DATA)
+def test_misc_data_that_cannot_be_read_is_skipped_with_one_line(tmp_path, humanoid, caplog, name):
+    path = tmp_path / "clip.pkl"
+    path.write_bytes(parc_pickle(misc_data=UNREADABLE_MISC_DATA[name]))
+    with caplog.at_level("INFO"):
+        assert read_clip(path, humanoid).path_nodes is None
+    (message,) = caplog.messages
+    assert message.startswith(f"{path}: misc_data") and "skipped" in message and "\n" not in message
+
+
 NONE = np.zeros((0, 3), dtype=np.float32)
 BAD_FIELDS = [
     ("root_pos", None), ("root_pos", NONE), ("root_pos", [[0, 0, 0]] * 20), ("root_pos", np.full((20, 3), np.nan)),
@@ -104,7 +122,7 @@ BAD_FIELDS = [
     ("hf", np.full((6, 7), np.inf)), ("hf_maxmin", np.zeros((7, 6, 2))), ("hf_maxmin", "x"), ("min_point", np.zeros(3)),
     ("dx", 0.0), ("dx", None), ("dx", np.zeros(2)), ("motion_data", None), ("motion_data", "left out"),
     ("motion_data", "text"), ("motion_data", pickle.dumps([1])), ("motion_data", b""), ("terrain_data", None),
-    ("terrain_data", b"\x80\x04"), ("misc_data", 3), ("misc_data", b"rubbish"), ("path_nodes", "x"),
+    ("terrain_data", b"\x80\x04"),
 ]  # fmt: skip
 
 

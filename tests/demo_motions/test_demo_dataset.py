@@ -25,6 +25,14 @@ def made(tmp_path_factory):
     return folder, DemoMotions(2 * CLASSES + 1, seed=3, folder=str(folder)).entries()
 
 
+def test_a_later_iteration_takes_the_clips_of_the_set_not_all_of_the_folder(made):
+    folder, entries = made
+    smaller = DemoMotions(CLASSES, seed=3, folder=str(folder))
+    grown = ClipDataset(smaller.sources, **vars(smaller.limits), halved_classes=[]).entries()
+    assert grown == smaller.entries()
+    assert len(grown) < len(entries)
+
+
 def contents(entries):
     """Names, metadata and every bit of the numbers; the order of the metadata in a file is the library's business."""
     found = {}
@@ -36,7 +44,7 @@ def contents(entries):
 
 
 def test_as_many_clips_as_classes_cover_all_classes(tmp_path):
-    wanted = DemoMotions(CLASSES, seed=0, folder=str(tmp_path))._wanted(tmp_path)
+    wanted = DemoMotions(CLASSES, seed=0, folder=str(tmp_path))._wanted()
     assert {path.parent.name for path in wanted} == set(MOTION_CLASSES)
     assert len(wanted) == CLASSES
 
@@ -49,7 +57,7 @@ def test_the_set_covers_all_classes(made):
 
 @pytest.mark.parametrize("clips", [1, 2, CLASSES - 1, CLASSES + 2, 2 * CLASSES, 60, 61])
 def test_any_number_of_clips_is_planned_half_of_them_mirrored(tmp_path, clips):
-    wanted = DemoMotions(clips, seed=0, folder=str(tmp_path))._wanted(tmp_path)
+    wanted = DemoMotions(clips, seed=0, folder=str(tmp_path))._wanted()
     mirrored = sum(mirror for _, mirror in wanted.values())
     assert len(wanted) == clips
     if clips >= 2 * CLASSES:

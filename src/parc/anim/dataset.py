@@ -50,8 +50,12 @@ class ClipLimits:
 class Dataset(Protocol):
     """What a dataset has to offer: where its clips are, which are left out, and the list of them."""
 
-    sources: list[str]
     limits: ClipLimits
+
+    @property
+    def sources(self) -> list[str]:
+        """Folders, manifests and clips, as `motion_lib_file` takes them."""
+        ...
 
     def entries(self) -> list[ClipEntry]:
         """List the clips, without reading them."""

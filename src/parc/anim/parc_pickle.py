@@ -34,7 +34,7 @@ def read_parc_pickle(path: Path) -> dict[str, Any]:
     """Read the fields of a clip (named as `checked_clip` takes them) from one of PARC's `.pkl` files.
 
     The file is a pickled dict `motion_data`, `terrain_data`, `misc_data`, each None or bytes that are a pickle again.
-    `misc_data` that needs names beyond numpy's is skipped with one line in the log: training computes what it needs.
+    `misc_data` that cannot be read so is skipped with one line in the log: training computes what it needs.
 
     Raises:
         UserError: the file is no such pickle, lacks a field, or names anything outside the allow-list.
@@ -60,20 +60,16 @@ def read_parc_pickle(path: Path) -> dict[str, Any]:
     return fields
 
 
-def _read_path_nodes(path: Path, misc_data: object) -> Tensor | None:
+def _read_path_nodes(path: Path, misc_data: Any) -> Tensor | None:
     if misc_data is None:
         return None
-    if not isinstance(misc_data, bytes):
-        raise UserError(f"{path}: misc_data is a {type(misc_data).__name__}, expected bytes or None")
     try:
-        misc = _unpickle(misc_data)
-    except _Refused as refused:
-        log.info("%s: misc_data names %s and is skipped; what is needed of it is computed again", path, refused)
+        nodes = _unpickle(misc_data).get("path_nodes")
+        return None if nodes is None else _array(path, "misc_data.path_nodes", nodes)
+    except (_Refused, UserError, *_BROKEN_PICKLE) as error:
+        reason = _reason(error).removeprefix(f"{path}: ")
+        log.info("%s: misc_data is skipped (%s); what is needed of it is computed again", path, reason)
         return None
-    except _BROKEN_PICKLE as error:
-        raise _broken(path, "misc_data", error) from error
-    nodes = misc.get("path_nodes") if isinstance(misc, dict) else None
-    return None if nodes is None else _array(path, "misc_data.path_nodes", nodes)
 
 
 def _unpickle_part(path: Path, part: str, data: object) -> dict[Any, Any]:
@@ -83,7 +79,7 @@ def _unpickle_part(path: Path, part: str, data: object) -> dict[Any, Any]:
         content = _unpickle(data)
     except _Refused as refused:
         raise UserError(
-            f"{path}: {part} names {refused}, which could run code, and is refused; expected only numpy arrays, numbers "
+            f"{path}: {part} {refused}, which could run code, and is refused; expected only numpy arrays, numbers "
             "and text. Convert it where it was made, or leave it out"
         ) from refused
     except _BROKEN_PICKLE as error:
@@ -94,10 +90,13 @@ def _unpickle_part(path: Path, part: str, data: object) -> dict[Any, Any]:
 
 
 def _broken(path: Path, part: str, error: BaseException) -> UserError:
-    reason = " ".join(str(error).split())[:120] or type(error).__name__
     return UserError(
-        f"{path}: {part} is not a whole pickle ({reason}); expected a clip of PARC's, make it again or leave it out"
+        f"{path}: {part} is not a whole pickle ({_reason(error)}); expected a clip of PARC's, make it again or leave it out"
     )
+
+
+def _reason(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 # Everything that the pickle machine raises on broken input; UnicodeDecodeError is a ValueError.
@@ -126,10 +125,10 @@ class _AllowListUnpickler(pickle.Unpickler):
         try:
             return self._allowed[module, name]
         except KeyError:
-            raise _Refused(f"'{module}.{name}'") from None
+            raise _Refused(f"names '{module}.{name}'") from None
 
     def persistent_load(self, pid: Any) -> Any:
-        raise _Refused("an object outside the file")
+        raise _Refused("names an object outside the file")
 
 
 class _ArrayRecord:

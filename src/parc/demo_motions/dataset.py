@@ -63,8 +63,13 @@ class DemoMotions:
             raise UserError("dataset.folder is empty, expected a folder for the clips that the project makes")
         self.clips = clips
         self.seed = seed
-        self.sources = [folder]
+        self.folder = Path(os.path.expandvars(folder)).expanduser()
         self.limits = ClipLimits(min_num_frames, max_terrain_dim_x, max_terrain_dim_y)
+
+    @property
+    def sources(self) -> list[str]:
+        """The clips' files: the folder may hold others, that were made for a larger set."""
+        return [str(path) for path in sorted(self._wanted())]
 
     def entries(self) -> list[ClipEntry]:
         """List the clips, after making those that are not there yet.
@@ -75,29 +80,28 @@ class DemoMotions:
         Raises:
             UserError: the folder holds clips that are not of this set's making, or cannot be written.
         """
-        folder = Path(os.path.expandvars(self.sources[0])).expanduser()
-        wanted = self._wanted(folder)
-        if not self._is_ours(folder) or not all(map(_is_whole, wanted)):
-            with locked(folder / ".demo_motions.lock"):
-                self._make_missing(folder, wanted)
+        wanted = self._wanted()
+        if not self._is_ours() or not all(map(_is_whole, wanted)):
+            with locked(self.folder / ".demo_motions.lock"):
+                self._make_missing(wanted)
         return [ClipEntry(path, path.parent.name) for path in sorted(wanted)]
 
-    def _wanted(self, folder: Path) -> dict[Path, tuple[int, bool]]:
+    def _wanted(self) -> dict[Path, tuple[int, bool]]:
         """Return the number of each file's clip, and whether it is a mirror image."""
         originals = max((self.clips + 1) // 2, min(self.clips, len(MOTION_CLASSES)))
         wanted = {}
         for count, mirrored in ((originals, False), (self.clips - originals, True)):
             for number in range(count):
                 name = f"{clip_name(number)}{'_mirrored' if mirrored else ''}.safetensors"
-                wanted[folder / class_of(number) / name] = (number, mirrored)
+                wanted[self.folder / class_of(number) / name] = (number, mirrored)
         return wanted
 
-    def _make_missing(self, folder: Path, wanted: dict[Path, tuple[int, bool]]) -> None:
-        present = _our_clips(folder)
-        if not self._is_ours(folder):
+    def _make_missing(self, wanted: dict[Path, tuple[int, bool]]) -> None:
+        present = _our_clips(self.folder)
+        if not self._is_ours():
             for path in present:
                 path.unlink()
-            write_text_whole(folder / RECORD, json.dumps(self._record(), indent=2) + "\n")
+            write_text_whole(self.folder / RECORD, json.dumps(self._record(), indent=2) + "\n")
         missing: dict[int, list[tuple[Path, bool]]] = defaultdict(list)
         for path, (number, mirrored) in wanted.items():
             if not _is_whole(path):
@@ -113,14 +117,14 @@ class DemoMotions:
             for path, mirrored in files:
                 write_clip(path, mirror_clip(original, character) if mirrored else original)
         seconds = time.monotonic() - started
-        log.info("made %d demo motions (seed %d) in %s in %.1f s", count, self.seed, folder, seconds)
+        log.info("made %d demo motions (seed %d) in %s in %.1f s", count, self.seed, self.folder, seconds)
 
     def _record(self) -> dict[str, object]:
         return {"made by": "parc demo motions", "seed": self.seed, "generator": generator_version()}
 
-    def _is_ours(self, folder: Path) -> bool:
+    def _is_ours(self) -> bool:
         try:
-            return json.loads((folder / RECORD).read_text(encoding="utf-8")) == self._record()
+            return json.loads((self.folder / RECORD).read_text(encoding="utf-8")) == self._record()
         except (OSError, ValueError):
             return False
 

@@ -75,14 +75,18 @@ def main() -> None:
         refuse_other_config(path.parent, config, read_config(path))
 
     def read_cache(path: Path) -> None:
-        _known_files(path)
         if load_prepared(path, key) is None:
             raise UserError("made again")  # that is how a broken one is refused
+
+    def read_files_record(path: Path) -> None:
+        if not _known_files(path):
+            raise UserError("hashed again")  # likewise
 
     readers = {
         "checkpoint": (run / "checkpoints" / "model_epoch_1.ckpt", read_checkpoint),
         "final": (run / "final_model.ckpt", read_starting_point),
         "cache": (run / "sampler.safetensors", read_cache),
+        "clip files": (run / ".sampler.safetensors.files.json", read_files_record),
         "stats": (run / "sampler_stats.txt", lambda path: read_statistics(path, 15, 142)),
         "config": (run / "mdm_config.yaml", read_run_config),
         "clip": (clips / "clip_0.safetensors", lambda path: read_clip(path, character)),

@@ -25,7 +25,18 @@ from parc.training.checkpoint import read_checkpoint, read_starting_point
 from parc.training.run_log import read_metrics
 from parc.training.train import train
 
-KINDS = ("checkpoint", "final", "cache", "stats", "config", "clip", "pickle", "metrics", "PARC checkpoint")
+KINDS = (
+    "checkpoint",
+    "final",
+    "cache",
+    "clip files",
+    "stats",
+    "config",
+    "clip",
+    "pickle",
+    "metrics",
+    "PARC checkpoint",
+)
 
 
 @pytest.fixture(scope="module")

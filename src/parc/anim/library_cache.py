@@ -1,5 +1,6 @@
 """The prepared data of a dataset: its motion library in one file, made once and mapped into memory from then on."""
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -8,9 +9,8 @@ import time
 from collections import Counter
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-import safetensors
 import torch
 from pydantic import TypeAdapter
 
@@ -22,7 +22,7 @@ from parc.anim.motion_library import MotionLibrary, library_of, library_tensors
 from parc.anim.preprocessing import preprocess_clip
 from parc.anim.surface_points import surface_points
 from parc.configuration.errors import UserError
-from parc.configuration.files import PART_SUFFIX, locked
+from parc.configuration.files import PART_SUFFIX, locked, write_text_whole
 from parc.configuration.tensor_files import read_tensors, write_tensors
 from parc.terrain.touched_cells import HEADROOM, JUMP_CLEARANCE
 
@@ -34,7 +34,8 @@ _LISTS = {
     "classes": TypeAdapter(list[str]),
     "excluded": TypeAdapter(list[tuple[str, str]]),
 }
-_FILES = TypeAdapter(dict[str, tuple[int, int, str]])
+FileDigests: TypeAlias = dict[str, tuple[int, int, str]]  # size, time (ns) and SHA-256 of a file, by its path
+_FILES = TypeAdapter(FileDigests)
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,9 @@ def open_prepared_clips(
         "headroom": HEADROOM,
         "jump_clearance": JUMP_CLEARANCE,
     }
-    digests = _digests(path, entries)
+    record = path.with_name(f".{path.name}.files.json")
+    known = _known_files(record)
+    digests = _digests(known, entries)
     key = _key(settings, entries, digests)
     prepared = load_prepared(path, key)
     if prepared is None:
@@ -88,10 +91,13 @@ def open_prepared_clips(
             # Another process may have made it while this one waited for the lock.
             prepared = load_prepared(path, key, report=False)
             if prepared is None:
-                _prepare(path, entries, limits, character, window_seconds, key, digests)
+                _prepare(path, entries, limits, character, window_seconds, key)
                 prepared = load_prepared(path, key)
     if prepared is None:
         raise UserError(f"{path}: the prepared data cannot be read back; delete the file, and look at the disk")
+    if digests != known:
+        with contextlib.suppress(UserError):  # prepared data that others keep may be read-only: it serves as well
+            write_text_whole(record, json.dumps(digests))
     if prepared.excluded:
         counts = Counter(reason for _, reason in prepared.excluded)
         reasons = ", ".join(f"{count} with {reason}" for reason, count in counts.items())
@@ -118,7 +124,6 @@ def _prepare(
     character: Character,
     window_seconds: float,
     key: str,
-    digests: dict[str, tuple[int, int, str]],
 ) -> None:
     began = time.monotonic()
     surface = surface_points(character)
@@ -139,7 +144,6 @@ def _prepare(
     weights = clip_weights(kept, [clip.clip.seconds for clip in clips])
     description = {
         "key": key,
-        "files": digests,
         "names": [clip.clip.name for clip in clips],
         "classes": [entry.motion_class for entry in kept],
         "excluded": excluded,
@@ -195,21 +199,17 @@ def _hangs_together(library: MotionLibrary) -> bool:
     )
 
 
-def _known_files(path: Path) -> dict[str, Any]:
-    """Return what is known of clip files since the data was made; nothing where that cannot be read."""
+def _known_files(record: Path) -> FileDigests:
+    """Return what was known of clip files when they were last looked at; nothing where that cannot be read."""
     try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            files = json.loads((file.metadata() or {})["description"])["files"]
-        return _FILES.validate_python(files)
-    # RuntimeError is torch's, for a file that another run replaces meanwhile; RecursionError is one.
-    except (safetensors.SafetensorError, OSError, LookupError, TypeError, ValueError, RuntimeError):
+        return _FILES.validate_json(record.read_bytes())
+    except (OSError, ValueError):
         return {}
 
 
-def _digests(path: Path, entries: list[ClipEntry]) -> dict[str, tuple[int, int, str]]:
+def _digests(known: FileDigests, entries: list[ClipEntry]) -> FileDigests:
     """Return size, time and digest of each clip file, by path; unchanged files keep the digest they had."""
-    known = _known_files(path)
-    digests = {}
+    digests: FileDigests = {}
     for entry in entries:
         name = str(entry.path.resolve())
         try:
@@ -226,7 +226,7 @@ def _digests(path: Path, entries: list[ClipEntry]) -> dict[str, tuple[int, int, 
     return digests
 
 
-def _key(settings: dict[str, Any], entries: list[ClipEntry], digests: dict[str, tuple[int, int, str]]) -> str:
+def _key(settings: dict[str, Any], entries: list[ClipEntry], digests: FileDigests) -> str:
     clips = [
         [entry.path.stem, entry.motion_class, entry.weight, digests[str(entry.path.resolve())][2]] for entry in entries
     ]

@@ -68,7 +68,7 @@ def write_repeated(path: Path, library: MotionLibrary, clips: int) -> None:
         touched_offsets=torch.cat([torch.zeros(1, dtype=torch.long), touched_counts.cumsum(0)]),
     )
     names = [f"clip_{number}" for number in range(clips)]
-    description = {"key": KEY, "files": {}, "names": names, "classes": [""] * clips, "excluded": []}
+    description = {"key": KEY, "names": names, "classes": [""] * clips, "excluded": []}
     write_tensors(path, CACHE_FORMAT, description, library_tensors(repeated))
 
 

@@ -73,7 +73,7 @@ def golden_statistics(golden_folder: Path) -> FeatureStatistics:
 def golden_losses(golden_folder: Path, humanoid: Character, distance: Distance) -> MotionLosses:
     """Return the losses with PARC's own collision points."""
     points = golden_points(golden_folder, "minimal")
-    return MotionLosses(distance, WEIGHTS, character=humanoid, collision_points=points, fps=30.0)
+    return MotionLosses(distance, WEIGHTS, character=humanoid, collision_points=points, fps=30.0, num_previous=2)
 
 
 def standing_frames(batch: int, character: Character, frames: int = 15):

@@ -156,6 +156,7 @@ def test_the_target_term_rewards_moving_towards_the_target_up_to_a_tenth_of_a_me
     towards = dataclasses.replace(surroundings, target_direction=torch.tensor([[1.0, 0.0]]).expand(8, 2))
     for way, expected in ((0.05, -0.05), (0.1, -0.1), (5.0, -0.1), (-2.0, 2.0)):
         root_pos = torch.zeros(8, 15, 3)
+        root_pos[:, 0, 0] = -1.0  # before the canonical frame
         root_pos[:, -1, 0] = way
         moved = dataclasses.replace(true, root_pos=root_pos)
         assert losses.per_sample(moved, true, towards)["target"].tolist() == pytest.approx([expected] * 8)
@@ -169,6 +170,7 @@ def test_terms_of_weight_zero_are_not_computed(humanoid, golden_folder, true, su
         character=humanoid,
         collision_points=golden_points(golden_folder, "minimal"),
         fps=30.0,
+        num_previous=2,
     )
     assert set(TERMS) - set(losses.per_sample(true, true, surroundings)) == set(OFF_BY_DEFAULT)
 

@@ -23,7 +23,12 @@ def make_model(humanoid):
         torch.manual_seed(0)
         features = 91 if rotation_type is RotationType.DEFAULT else 150
         losses = MotionLosses(
-            Distance.SQUARED_L2, WEIGHTS, character=humanoid, collision_points=collision_points(humanoid), fps=30.0
+            Distance.SQUARED_L2,
+            WEIGHTS,
+            character=humanoid,
+            collision_points=collision_points(humanoid),
+            fps=30.0,
+            num_previous=2,
         )
         settings = SMALL | {"dropout": 0.1, "diffusion_timesteps": 21, "conditions": CHANCES} | changes
         return MDM(

@@ -82,6 +82,12 @@ def test_a_resume_may_change_the_number_of_processes(tiny_config, tmp_path):
 
 
 @pytest.mark.slow
+def test_processes_wait_for_one_that_is_slow_to_read_its_clips(tiny_config, tmp_path):
+    config = changed(tiny_config, folder=tmp_path / "run", dataset___target_="slow_to_read.SlowToRead")
+    run_ranks(config, tmp_path)
+
+
+@pytest.mark.slow
 def test_two_of_32_train_like_one_of_64_with_the_paper_model(few_clips, tmp_path):
     config = composed(
         f"dataset.motion_lib_file={few_clips}", "model=mdm", "model.d_model=256", "model.num_heads=8", "model.d_hid=256",
@@ -209,7 +215,7 @@ def test_others_that_never_come_are_one_line(monkeypatch):
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
     monkeypatch.setenv("MASTER_PORT", port)
     with pytest.raises(UserError, match=f"rank 0 of 2 cannot meet the others at 127.0.0.1:{port}") as missed:
-        ranks.join_ranks(ranks.Ranks(0, 2), torch.device("cpu"))
+        ranks.find_others(ranks.Ranks(0, 2))
     assert "\n" not in str(missed.value)
 
 

@@ -11,6 +11,7 @@ from parc.anim.motion_clip import MotionClip
 from parc.configuration.errors import UserError
 from parc.terrain.heightfield import Heightfield
 
+MIRRORED = "_mirrored"  # at the end of a mirror image's name
 _SYMMETRY_TOLERANCE = 1e-4  # metres and quaternion parts by which a character's sides may differ
 _SWAPPED = {"left": "right", "right": "left", "Left": "Right", "Right": "Left"}
 
@@ -37,7 +38,7 @@ def mirror_clip(clip: MotionClip, character: Character) -> MotionClip:
     )
     return replace(
         clip,
-        name=f"{clip.name}_mirrored",
+        name=f"{clip.name}{MIRRORED}",
         root_pos=_mirror_points(clip.root_pos),
         root_rot=mirror_rotations(clip.root_rot),
         joint_rot=mirror_rotations(clip.joint_rot)[:, bodies[1:] - 1],

@@ -19,14 +19,13 @@ class CharacterFile:
     """The character of a run, as its settings name it.
 
     Args:
-        char_file: an MJCF file, or the bare name of one that the project ships ("humanoid.xml").
+        char_file: an MJCF file, or the bare name of one that the project ships ("humanoid.xml"; "./humanoid.xml" is yours).
     """
 
     def __init__(self, char_file: str) -> None:
-        self.path = Path(char_file).expanduser()
-        shipped = SHIPPED_CHARACTERS / char_file
-        if not self.path.exists() and self.path.name == char_file and shipped.is_file():
-            self.path = shipped
+        path, shipped = Path(char_file).expanduser(), SHIPPED_CHARACTERS / char_file
+        self.is_shipped = path.name == char_file and shipped.is_file()
+        self.path = shipped if self.is_shipped else path
 
     def read(self) -> Character:
         """Read the character (see `read_mjcf`)."""

@@ -158,7 +158,8 @@ def _collision_only(config: dict[str, Any], character: Character) -> MotionLosse
     settings = config["loss"]
     weights = dict.fromkeys(settings["weights"], 0.0) | {"terrain_collision": 15.0}
     points = collision_points(character).to(character.offsets.device)
-    live = {"character": character, "collision_points": points, "fps": config["sampler"]["fps"]}
+    window = {"fps": config["sampler"]["fps"], "num_previous": config["sampler"]["num_previous_states"]}
+    live = {"character": character, "collision_points": points, **window}
     return make(settings | {"weights": weights}, MotionLosses, "loss", **live)
 
 

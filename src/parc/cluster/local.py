@@ -20,7 +20,7 @@ from parc.cluster.sweep_plan import SweepJob, write_sweep
 from parc.cluster.sweep_table import FAILED, FINISHED, STOPPED, WAITING
 from parc.cluster.sweeping import Sweep
 from parc.configuration.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR
-from parc.configuration.provenance import COMMAND_VARIABLE, command_line
+from parc.configuration.provenance import COMMAND_VARIABLE, command_line, continue_command
 from parc.training.run_log import duration
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -50,7 +50,7 @@ def run_jobs(sweep: Sweep, stop_at_failure: bool = False) -> None:
     write_sweep(sweep.folder, sweep.jobs)
     finished = conclude(sweep.folder, sweep.jobs)
     if signals or any(job.state == STOPPED for job in sweep.jobs):
-        console.print(f"stopped; to go on: {command_line()}")
+        console.print(f"stopped; to go on: {continue_command()}")
         sys.exit(EXIT_INTERRUPTED)
     if not finished:
         sys.exit(EXIT_USER_ERROR)

@@ -16,7 +16,7 @@ _PACKAGES = ("torch", "numpy", "hydra-core", "omegaconf", "roma", "safetensors")
 
 
 def provenance() -> dict[str, str]:
-    """Return versions, git commit (with "+changes" where the checkout has any), command, host and user."""
+    """Return versions, git commit (with "+changes" where the checkout has any), command, host and job."""
     versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
     return {
         "parc": parc.__version__,
@@ -41,6 +41,12 @@ def command_line() -> str:
     if "TORCHELASTIC_RUN_ID" in os.environ:  # set by torchrun
         starter = ["torchrun", "--nproc-per-node", os.environ["LOCAL_WORLD_SIZE"]]
     return shlex.join([*starter, "-m", f"parc.{Path(program).stem}", *sys.argv[1:]])
+
+
+def continue_command() -> str:
+    """Return the command that goes on with what this process does: the one that began it, but it must not overwrite it."""
+    words = shlex.split(command_line())
+    return shlex.join(word for word in words if not word.lstrip("+").startswith("overwrite="))
 
 
 def _git_commit() -> str:

@@ -13,7 +13,7 @@ import safetensors
 
 from parc.anim.clip_files import CLIP_SUFFIXES, write_clip
 from parc.anim.dataset import ClipEntry, ClipLimits
-from parc.anim.mirror import mirror_clip
+from parc.anim.mirror import MIRRORED, mirror_clip
 from parc.anim.mjcf import CharacterFile
 from parc.anim.surface_points import surface_points
 from parc.configuration.errors import UserError
@@ -24,7 +24,7 @@ from parc.demo_motions.motion_classes import MOTION_CLASSES
 log = logging.getLogger(__name__)
 
 RECORD = "demo_motions.json"  # says of a folder that it is ours, and from what its clips were made
-_OUR_NAME = re.compile(r"(?P<motion_class>\w+?)_\d{5,}(_mirrored)?\.safetensors")
+_OUR_NAME = re.compile(rf"(?P<motion_class>\w+?)_\d{{5,}}({MIRRORED})?\.safetensors")
 
 
 class DemoMotions:
@@ -92,7 +92,7 @@ class DemoMotions:
         wanted = {}
         for count, mirrored in ((originals, False), (self.clips - originals, True)):
             for number in range(count):
-                name = f"{clip_name(number)}{'_mirrored' if mirrored else ''}.safetensors"
+                name = f"{clip_name(number)}{MIRRORED if mirrored else ''}.safetensors"
                 wanted[self.folder / class_of(number) / name] = (number, mirrored)
         return wanted
 

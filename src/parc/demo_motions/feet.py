@@ -14,7 +14,6 @@ from parc.terrain.heightfield import Heightfield
 
 # The foot's box in the frame of the ankle, metres: toe and heel ends, and the sole below.
 TOE, HEEL, SOLE = 0.1335, -0.0435, -0.05
-BOX_CENTRE = (TOE + HEEL) / 2
 CLEARANCE = 0.035  # metres between a swinging sole and what it passes over
 SWEEP_MARGIN = 0.02  # metres around the sole that must clear too
 TIP_MARGIN = 0.07  # metres that the box of a foot tips over its toes, with some room

@@ -96,6 +96,7 @@ class MotionLosses:
         character: whose motions are compared.
         collision_points: the points of the terrain collision term.
         fps: frames a second of the windows.
+        num_previous: frames of a window that come before what is generated; the last of them is the canonical frame.
     """
 
     def __init__(
@@ -106,12 +107,14 @@ class MotionLosses:
         character: Character,
         collision_points: BodyPoints,
         fps: float,
+        num_previous: int,
     ) -> None:
         self.distance = distance
         self.weights = {name: weight for name, weight in vars(weights).items() if weight > 0}
         self.character = character
         self.collision_points = collision_points
         self.fps = fps
+        self.canonical_frame = num_previous - 1
 
     @property
     def terms(self) -> list[str]:
@@ -144,7 +147,7 @@ class MotionLosses:
             "body_position": lambda: size(body_pos - true_pos),
             "body_rotation": lambda: size(angle_between(body_rot, true_rot)),
             "body_velocity": lambda: size(velocity(body_pos) - velocity(true_pos)),
-            "target": lambda: _distance_from_target(predicted, surroundings),
+            "target": lambda: self._distance_from_target(predicted, surroundings),
             "terrain_collision": lambda: self._terrain_collision(body_pos, body_rot, surroundings),
         }
         return {name: terms[name]() for name in self.weights}
@@ -179,8 +182,7 @@ class MotionLosses:
         )
         return 0.5 * depths.square().sum(1)
 
-
-def _distance_from_target(predicted: Motion, surroundings: Surroundings) -> Float[Tensor, " batch"]:
-    """Return minus the way from the canonical frame towards the target, but no less than -0.1 (metres)."""
-    way = predicted.root_pos[:, -1, :2] - predicted.root_pos[:, 1, :2]
-    return (-(way * surroundings.target_direction).sum(-1)).clamp(min=-0.1)
+    def _distance_from_target(self, predicted: Motion, surroundings: Surroundings) -> Float[Tensor, " batch"]:
+        """Return minus the way from the canonical frame towards the target, but no less than -0.1 (metres)."""
+        way = predicted.root_pos[:, -1, :2] - predicted.root_pos[:, self.canonical_frame, :2]
+        return (-(way * surroundings.target_direction).sum(-1)).clamp(min=-0.1)

@@ -13,6 +13,7 @@ from torch import Tensor
 from parc.anim.character import Character
 from parc.anim.dataset import ClipEntry, ClipLimits
 from parc.anim.library_cache import open_prepared_clips
+from parc.anim.mirror import MIRRORED
 from parc.anim.motion_library import Frames, MotionLibrary, runs
 from parc.anim.rotations import heading, rotate_xy, turn_about_z
 from parc.configuration.errors import UserError
@@ -298,8 +299,11 @@ class MDMHeightfieldContactMotionSampler:
 
 
 def is_held_out(name: str) -> bool:
-    """Say whether a clip of this name is held out: a hash of the name, the same in every iteration."""
-    return zlib.crc32(name.encode()) / 2**32 < HELDOUT_SHARE
+    """Say whether a clip of this name is held out: a hash of the name, the same in every iteration.
+
+    A mirror image goes with its original: trained on, it would give away what is held out.
+    """
+    return zlib.crc32(name.removesuffix(MIRRORED).encode()) / 2**32 < HELDOUT_SHARE
 
 
 def frames_to_canonical(world: Frames, origin: Float[Tensor, "batch 3"], turn: Float[Tensor, " batch"]) -> Frames:

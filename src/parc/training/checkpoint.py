@@ -54,7 +54,7 @@ class Checkpoint:
         statistics: of the features.
         config: the run's whole config.
         character: of the motions.
-        clips: digest of each clip's motion, by name, held-out ones included.
+        clips: digest of all that is read of each clip, by name, in order, held-out ones included.
         state: step and other counters.
         provenance: where it was made.
     """

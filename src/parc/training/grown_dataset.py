@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from parc.anim.dataset import ClipDataset, ClipEntry, Dataset
+from parc.anim.mjcf import CharacterFile
 from parc.configuration.errors import UserError
 from parc.configuration.pieces import Settings, located, make
 from parc.configuration.run_folder import CONFIG_FILE, read_config
@@ -79,15 +80,18 @@ def settled(config: Settings) -> Settings:
 
     So the run can be gone on with, and later ones find it and its clips, from any folder.
     """
-    iteration, sampler = dict(config["iteration"]), dict(config["sampler"])
+    iteration, sampler, character = (dict(config[name]) for name in ("iteration", "sampler", "character"))
     for key in ("previous_run", "input_model_path", "sampler_stats_filepath", "new_motions"):
         iteration[key] = _absolute(iteration[key])
     sampler["sampler_save_filepath"] = _absolute(sampler["sampler_save_filepath"])
+    if not make(character, CharacterFile, "character").is_shipped:
+        character["char_file"] = _absolute(character["char_file"])
     return config | {
         "data_dir": _absolute(config["data_dir"]),
         "output_dir": _absolute(config["output_dir"]),
         "iteration": iteration,
         "sampler": sampler,
+        "character": character,
         "dataset": settled_dataset(config["dataset"]),
     }
 

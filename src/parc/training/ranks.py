@@ -14,10 +14,12 @@ from parc.configuration.errors import UserError
 
 # A rank that dies takes the others down after this long at the latest.
 TIMEOUT = datetime.timedelta(seconds=45)
-# What rank 0 prepares before all meet, statistics over all clips, may take this long; then it waits so long for the others.
+# What rank 0 prepares before all meet, statistics over all clips, may take this long; then it waits so long for the others
+# to come, and they for each other to read it.
 PREPARATION = datetime.timedelta(days=1)
 MEETING = datetime.timedelta(minutes=10)
 _PREPARED = "parc/prepared"
+_READY = "parc/ready"
 
 
 @dataclass(frozen=True)
@@ -70,22 +72,46 @@ def find_ranks() -> Ranks:
     )
 
 
-def join_ranks(ranks: Ranks, device: torch.device) -> None:
-    """Meet the other processes (gloo on CPUs, nccl on GPUs). They wait for rank 0 here, whatever it has to prepare.
+def find_others(ranks: Ranks) -> dist.Store | None:
+    """Return where the processes leave word for each other: rank 0's word is that it has prepared everything.
+
+    The others wait for that here, however long it takes, and then find prepared what they need.
 
     Raises:
         UserError: they do not come.
     """
     if ranks.count == 1:
-        return
-    backend = "nccl" if device.type == "cuda" else "gloo"
-    try:
+        return None
+    with _naming_where(ranks):
         patience = MEETING if ranks.is_first else PREPARATION
         store, _, _ = next(dist.rendezvous("env://", ranks.rank, ranks.count, timeout=patience))
         if ranks.is_first:
             store.set(_PREPARED, "yes")
         store.wait([_PREPARED], PREPARATION)
+        return store
+
+
+def join_ranks(ranks: Ranks, device: torch.device, store: dist.Store | None) -> None:
+    """Meet the other processes (gloo on CPUs, nccl on GPUs), once each has read what rank 0 prepared.
+
+    Raises:
+        UserError: they do not come.
+    """
+    if store is None:
+        return
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    with _naming_where(ranks):
+        # From here on `TIMEOUT` holds, and a cold disk may take longer to read prepared data from.
+        store.set(f"{_READY}/{ranks.rank}", "yes")
+        store.wait([f"{_READY}/{rank}" for rank in range(ranks.count)], MEETING)
         dist.init_process_group(backend, store=store, rank=ranks.rank, world_size=ranks.count, timeout=TIMEOUT)
+
+
+@contextmanager
+def _naming_where(ranks: Ranks) -> Iterator[None]:
+    """Say in one line where this process looked for the others, if it does not meet them."""
+    try:
+        yield
     except (RuntimeError, ValueError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UserError(

@@ -142,15 +142,24 @@ def _refuse_other_shape(path: Path, statistics: FeatureStatistics, shape: tuple[
 
 
 def digests_of_clips(sampler: MDMHeightfieldContactMotionSampler) -> dict[str, str]:
-    """Return a digest of each clip's motion, by name."""
+    """Return a digest of all that training reads of each clip, by name, in the order of the library."""
     library = sampler.library
+    by_frame = (library.root_pos, library.root_rot, library.joint_rot, library.contacts)
+    by_cell = (library.heights, library.height_bounds)
+    by_clip = (library.fps, library.wraps, library.weights, library.terrain_shape, library.min_point, library.cell_size)
+    frames, cells = (
+        zip(first.tolist(), (first + count).tolist(), strict=True)
+        for first, count in (
+            (library.first_frame, library.num_frames),
+            (library.first_cell, library.terrain_shape.prod(1)),
+        )
+    )
     digests = {}
-    for name, first, count in zip(
-        sampler.clip_names, library.first_frame.tolist(), library.num_frames.tolist(), strict=True
-    ):
+    for number, (name, own_frames, own_cells) in enumerate(zip(sampler.clip_names, frames, cells, strict=True)):
         digest = 0
-        for motion in (library.root_pos, library.root_rot, library.joint_rot):
-            digest = zlib.crc32(motion[first : first + count].contiguous().numpy().data, digest)
+        for tensors, own in ((by_frame, own_frames), (by_cell, own_cells), (by_clip, (number, number + 1))):
+            for tensor in tensors:
+                digest = zlib.crc32(tensor[slice(*own)].contiguous().numpy().data, digest)
         digests[name] = f"{digest:08x}"
     return digests
 
@@ -159,13 +168,16 @@ def refuse_other_clips(folder: Path, now: dict[str, str], before: dict[str, str]
     """Check that a run goes on with the clips that it began with.
 
     Raises:
-        UserError: clips are gone, new or changed; names the first.
+        UserError: clips are gone, new, changed or in another order; names the first.
     """
     kinds = {
         "gone": [name for name in before if name not in now],
         "new": [name for name in now if name not in before],
-        "changed": [name for name in now if name in before and now[name] != before[name]],
     }
+    if not any(kinds.values()):  # one clip more or less changes the weights of all
+        kinds["changed"] = [name for name in now if now[name] != before[name]]
+        pairs = zip(now, before, strict=True)
+        kinds["in another order"] = [name for name, old_name in pairs if name != old_name]
     found = [
         f"{kind}: {', '.join(names[:4])}{f' and {len(names) - 4} more' if len(names) > 4 else ''}"
         for kind, names in kinds.items()

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +15,7 @@ from parc.anim.mjcf import CharacterFile
 from parc.anim.surface_points import collision_points
 from parc.configuration.errors import UserError
 from parc.configuration.pieces import make
-from parc.configuration.provenance import command_line, provenance
+from parc.configuration.provenance import continue_command, provenance
 from parc.configuration.run_folder import (
     CONFIG_FILE,
     lock_run_folder,
@@ -42,7 +41,7 @@ from parc.training.evaluation import HeldoutLoss
 from parc.training.grown_dataset import settled
 from parc.training.loop import Outputs, run_loop, save_final
 from parc.training.randomness import seed_of
-from parc.training.ranks import Ranks, find_ranks, join_ranks, leave_ranks, naming_lost_ranks
+from parc.training.ranks import Ranks, find_others, find_ranks, join_ranks, leave_ranks, naming_lost_ranks
 from parc.training.run_log import (
     Display,
     LogFile,
@@ -88,8 +87,7 @@ def train(config: dict[str, Any]) -> None:
             config["sampler"], MDMHeightfieldContactMotionSampler, "sampler"
         )
         start = find_start(folder, config, character)
-        if not ranks.is_first:
-            join_ranks(ranks, device)  # which waits until rank 0 has prepared everything: it alone writes
+        others = None if ranks.is_first else find_others(ranks)  # once rank 0 has prepared everything: it alone writes
         sampler.prepare(dataset.entries(), dataset.limits, character)
         clips = digests_of_clips(sampler)
         if start and start.own:
@@ -97,7 +95,8 @@ def train(config: dict[str, Any]) -> None:
         statistics = find_statistics(folder, config, sampler, character, start, ranks)
         if ranks.is_first:
             write_config(folder, config)
-            join_ranks(ranks, device)
+            others = find_others(ranks)
+        join_ranks(ranks, device, others)
         # One rank's sums serve all, to the last bit.
         statistics = FeatureStatistics(
             *(ranks.from_first(each.to(device)).cpu() for each in (statistics.mean, statistics.std))
@@ -189,6 +188,7 @@ def initial_state(
         character=character,
         collision_points=collision_points(character).to(device),
         fps=sampler.fps,
+        num_previous=sampler.num_previous,
     )
     torch.manual_seed(seed_of(config["seed"], "initial weights", 0))
     model = make(
@@ -237,17 +237,11 @@ def _outputs(
             logger=logger,
             display=display,
             checkpoint=lambda state: state.checkpoint(config, character, clips, made_by),
-            continue_command=_continue_command(),
+            continue_command=continue_command(),
         )
     finally:
         display.close()
         logger.close()
-
-
-def _continue_command() -> str:
-    """Return the command that goes on with this run: the one that began it, but it must not overwrite it."""
-    words = shlex.split(command_line())
-    return shlex.join(word for word in words if not word.startswith("overwrite="))
 
 
 def _describe(
@@ -262,12 +256,14 @@ def _describe(
     library = sampler.library
     weights = sum(weight.numel() for weight in state.model.denoiser.parameters())
     heldout = len(sampler.heldout_clips)
+    few = library.num_clips < FEWEST_CLIPS_WITH_HELDOUT
+    why_none = f"below {FEWEST_CLIPS_WITH_HELDOUT} clips" if few else "no name's hash is in the held-out share"
     log.info(
         "%s: %d clips (%.0f s) in training, %s held out; a model of %s weights on %s%s",
         config["output_dir"],
         len(sampler.training_clips),
         float((library.num_frames / library.fps)[sampler.training_clips].sum()),
-        heldout or f"none (below {FEWEST_CLIPS_WITH_HELDOUT} clips)",
+        heldout or f"none ({why_none})",
         f"{weights:,}",
         device if ranks.count == 1 else f"{ranks.count} x {device.type}",
         f", {torch.get_num_threads()} threads" if device.type == "cpu" else "",

@@ -78,6 +78,14 @@ def test_more_epochs_go_on_where_the_run_ended(shell, clips):
     assert read_checkpoint(Path(RUN, "final_model.ckpt")).state["step"] == 3
 
 
+def test_more_epochs_of_a_cosine_schedule_are_another_run(shell, clips):
+    cosine = [*TINY, "trainer=cosine", "trainer.warmup_steps=0"]
+    assert shell.train(*cosine).code == 0
+    answer = shell.train(*cosine, "trainer.epochs=2")
+    assert answer.code == 1
+    assert "was started with another config (trainer.epochs: 1 -> 2)" in answer.err
+
+
 def test_another_config_in_a_started_folder_is_refused_with_the_differences(shell, clips):
     assert shell.train(*TINY).code == 0
     before = shell.files()

@@ -7,7 +7,7 @@ import signal
 import pytest
 import torch
 from test_exact_resume import stop_after
-from training_runs import changed, result, rows_of
+from training_runs import changed, result, rows_of, write_clips
 
 from parc.anim.clip_files import write_clip
 from parc.configuration.errors import Interrupted, UserError
@@ -41,6 +41,24 @@ def test_a_broken_step_is_skipped_counted_and_its_clips_named(config, tmp_path, 
     assert all("clips: clip_" in line for line in lines)
     assert all(torch.isfinite(tensor).all() for tensor in result(tmp_path / "run")[0].values())
     assert all(math.isfinite(row["train/loss"]) for row in rows)
+
+
+def test_only_the_clips_whose_own_loss_is_broken_are_named(config, tmp_path, monkeypatch, caplog):
+    original = MotionLosses.per_sample
+    broken = []
+
+    def per_sample(self, predicted, true, surroundings):
+        terms = original(self, predicted, true, surroundings)
+        if "root_position" in terms and len(broken) < 2:  # the first step, and the second look at it
+            broken.append(true)
+            one = torch.tensor([0, 1, 0, 0], dtype=torch.bool)
+            terms["root_position"] = torch.where(one, math.nan, terms["root_position"])
+        return terms
+
+    monkeypatch.setattr(MotionLosses, "per_sample", per_sample)
+    train(config)
+    (line,) = [message for message in caplog.messages if "not finite" in message]
+    assert line.startswith("step 1:") and line.count("clip_") == 1
 
 
 def test_an_epoch_of_skipped_steps_has_no_loss(config, tmp_path, monkeypatch):
@@ -107,7 +125,9 @@ def test_a_clip_of_huge_numbers_is_named(humanoid, config, tmp_path, caplog):
         train(changed(config, dataset__motion_lib_file=str(clips), trainer__epochs=20))
 
 
-def test_a_heldout_loss_that_is_no_number_is_left_out(config, tmp_path, monkeypatch):
+def test_a_heldout_loss_that_is_no_number_is_left_out(humanoid, config, tmp_path, monkeypatch):
+    # Enough clips that some are held out.
+    config = changed(config, dataset__motion_lib_file=str(write_clips(tmp_path / "clips", humanoid, 21)))
     losses = iter([2.0, math.nan, 1.0])
     monkeypatch.setattr(HeldoutLoss, "measure", lambda *_: next(losses))
     train(config)

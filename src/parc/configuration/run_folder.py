@@ -21,8 +21,9 @@ STANDARD_INPUT = Path("-")
 LOCK_FILE = ".lock"
 OWNER_FILE = ".lock_owner.json"
 
-# What may change when a run is continued: nothing here changes what is computed, but for more epochs, which adds to it.
-# A folder may be moved, to a larger disk for instance.
+# What may change when a run is continued: nothing here changes what is computed, but for more epochs, which add to it
+# (unless the learning rate follows a cosine, which ends where the epochs do). A folder may be moved, to a larger disk for
+# instance.
 MAY_CHANGE = (
     "data_dir",
     "output_dir",
@@ -117,7 +118,7 @@ def refuse_other_config(folder: Path, config: dict[str, Any], old: dict[str, Any
     changed = [
         f"{key}: {before.get(key, 'absent')} -> {now.get(key, 'absent')}"
         for key in sorted(before.keys() | now.keys())
-        if before.get(key, None) != now.get(key, None) and not _may_change(key, before.get(key), now.get(key))
+        if before.get(key, None) != now.get(key, None) and not _may_change(key, before, now)
     ]
     if changed:
         shown = "; ".join(changed[:8]) + (f"; and {len(changed) - 8} more" if len(changed) > 8 else "")
@@ -200,9 +201,10 @@ def _owner(folder: Path) -> str:
         return "unknown"
 
 
-def _may_change(key: str, old: Any, new: Any) -> bool:
+def _may_change(key: str, before: dict[str, Any], now: dict[str, Any]) -> bool:
+    old, new = before.get(key), now.get(key)
     if key == "trainer.epochs" and isinstance(old, int) and isinstance(new, int):
-        return new >= old
+        return new >= old and now.get("trainer.learning_rate_schedule") != "cosine"
     return any(key == allowed or key.startswith(f"{allowed}.") for allowed in MAY_CHANGE)
 
 

@@ -192,7 +192,15 @@ class MDM(nn.Module):
         )
 
     def forward(self, windows: MotionWindows, draws: DiffusionDraws, autocast: bool = False) -> Float[Tensor, " terms"]:
-        """Return the weighted loss terms of a batch; their sum is the loss.
+        """Return the weighted loss terms of a batch; their sum is the loss. See `sample_terms` for the arguments."""
+        if self.losses is None:
+            raise ValueError("this model was made for generating: it has no losses")
+        return self.losses.weighted_means(self.sample_terms(windows, draws, autocast))
+
+    def sample_terms(
+        self, windows: MotionWindows, draws: DiffusionDraws, autocast: bool = False
+    ) -> dict[str, Float[Tensor, " batch"]]:
+        """Return each loss term, unweighted, for every sample.
 
         All frames are noised and all count, the prediction as it leaves the network.
 
@@ -218,7 +226,7 @@ class MDM(nn.Module):
         with torch.autocast(clean.device.type, torch.bfloat16, enabled=autocast):
             prediction = self.denoiser(noisy, draws.timestep, conditions)
         predicted = self.features.decode(self.statistics.unstandardise(prediction.float()))
-        return self.losses.weighted_means(self.losses.per_sample(predicted, true, self.surroundings(windows)))
+        return self.losses.per_sample(predicted, true, self.surroundings(windows))
 
     def surroundings(self, windows: MotionWindows) -> Surroundings:
         """Return what the losses know of windows beyond their motions."""

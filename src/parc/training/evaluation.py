@@ -12,7 +12,7 @@ from parc.training.randomness import generator_for
 
 
 class HeldoutLoss:
-    """The loss on fixed windows of held-out clips, with fixed noise: comparable between checkpoints and iterations.
+    """The loss on fixed windows of held-out clips, with fixed noise: comparable between runs on the same clips.
 
     Args:
         sampler: whose held-out clips are measured on; there may be none.
@@ -25,7 +25,7 @@ class HeldoutLoss:
         self, sampler: MDMHeightfieldContactMotionSampler, model: MDM, windows: int, device: torch.device
     ) -> None:
         self.clips = sampler.heldout_clips
-        if len(self.clips):
+        if self.has_clips:
             # The seed is no setting: every run measures on the same windows with the same noise.
             self.windows = sampler.fixed_windows(self.clips, windows, generator_for(0, "held-out windows", 0)).to(
                 device
@@ -33,10 +33,15 @@ class HeldoutLoss:
             count = len(self.windows.clips)
             self.draws = model.draw(generator_for(0, "held-out diffusion", 0), count).to(device)
 
+    @property
+    def has_clips(self) -> bool:
+        """Whether any clips are held out."""
+        return len(self.clips) > 0
+
     @torch.no_grad()
     def measure(self, model: MDM, averaged: nn.Module) -> float | None:
         """Return the loss of the averaged weights; None where no clips are held out."""
-        if not len(self.clips):
+        if not self.has_clips:
             return None
         with _denoising_with(model, averaged):
             return float(model(self.windows, self.draws).sum())

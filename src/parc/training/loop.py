@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from parc.configuration.errors import Interrupted, UserError
 from parc.motion_generator.mdm_heightfield_contact_motion_sampler import MDMHeightfieldContactMotionSampler
-from parc.training.batches import batches
+from parc.training.batches import batch_at, batches
 from parc.training.checkpoint import (
     CHECKPOINT_FOLDER,
     FINAL_CHECKPOINT,
@@ -26,7 +26,7 @@ from parc.training.checkpoint import (
     write_checkpoint,
 )
 from parc.training.evaluation import HeldoutLoss
-from parc.training.randomness import generator_for, seed_of
+from parc.training.randomness import seed_of
 from parc.training.ranks import Ranks
 from parc.training.run_log import Display, Metrics, WandbLogger
 from parc.training.state import TrainingState
@@ -113,8 +113,7 @@ def run_loop(
         seen = ranks.mean(torch.cat([numbers, torch.stack(flags).double()]))
         numbers, (broken, stopping) = seen[:-2], (flag > 0 for flag in seen[-2:].tolist())
         if broken:
-            drawn = sampler.draw(generator_for(seed, "windows", state.step), trainer.batch_size)  # for all processes
-            _skip_step(state, trainer, [sampler.clip_names[clip] for clip in drawn.clips.unique().tolist()])
+            _skip_step(state, trainer, _clips_to_blame(state, trainer, sampler, seed, device))
         else:
             state.optimizer.step()
             state.update_average()
@@ -179,6 +178,25 @@ def _measure_before(state: TrainingState, heldout: HeldoutLoss, outputs: Outputs
         log.info("before training: held-out loss %.3f", loss)
 
 
+def _clips_to_blame(
+    state: TrainingState,
+    trainer: Trainer,
+    sampler: MDMHeightfieldContactMotionSampler,
+    seed: int,
+    device: torch.device,
+) -> list[str]:
+    """Return the names of the clips in all processes' batch whose own loss is not finite; all where each one's is finite."""
+    alone = {"sampler": sampler, "model": state.model, "batch_size": trainer.batch_size, "ranks": Ranks()}
+    windows, draws = batch_at(state.step, seed=seed, **alone)
+    with torch.no_grad():
+        terms = state.model.sample_terms(
+            windows.to(device), draws.to(device), autocast=trainer.precision is Precision.BF16
+        )
+    broken = ~torch.isfinite(torch.stack(list(terms.values())).sum(0)).cpu()
+    clips = windows.clips[broken] if broken.any() else windows.clips
+    return [sampler.clip_names[clip] for clip in clips.unique().tolist()]
+
+
 def _skip_step(state: TrainingState, trainer: Trainer, clips: list[str]) -> None:
     """Count a step whose loss or gradient is not finite.
 
@@ -189,6 +207,7 @@ def _skip_step(state: TrainingState, trainer: Trainer, clips: list[str]) -> None
     state.skipped_in_a_row += 1
     named = ", ".join(clips[:8]) + (f" and {len(clips) - 8} more" if len(clips) > 8 else "")
     log.warning("step %d: the loss or its gradient is not finite; skipped (clips: %s)", state.step + 1, named)
+    log.debug("step %d: all of these clips: %s", state.step + 1, ", ".join(clips))
     if state.skipped_in_a_row > trainer.max_skipped_in_a_row:
         raise UserError(
             f"{state.skipped_in_a_row} steps in a row had a loss or gradient that is not finite, up to step {state.step + 1} "
@@ -207,11 +226,11 @@ def _end_epoch(
     """Write the row of an epoch, with the held-out loss where a checkpoint is due."""
     epoch = state.step // trainer.iters_per_epoch
     row = epoch_row(state, epoch, learning_rate, samples_per_second)
-    loss = row["train/loss"]
     if epoch % trainer.epochs_per_checkpoint == 0 or epoch == trainer.epochs:
         heldout_loss = heldout.measure(state.model, state.averaged.module)
         if heldout_loss is not None and math.isfinite(heldout_loss):
-            row["heldout/loss"] = loss = heldout_loss
+            row["heldout/loss"] = heldout_loss
+    loss = row.get("heldout/loss") if heldout.has_clips else row["train/loss"]
     if loss is not None and (state.best_loss is None or loss < state.best_loss):
         state.best_loss = loss
     outputs.metrics.add(row)

@@ -26,6 +26,22 @@ NO_GPU = (
 
 # Arguments, and the message: {conf} is the folder of configs, {cwd} where the command is given, {files} what FILES are in.
 MISTAKES = [
+    (
+        "+experiment.trainer.epochs=3",
+        "experiment.trainer.epochs (override +experiment.trainer.epochs=3): sets nothing; expected trainer.epochs=VALUE, or "
+        "experiment=OPTION",
+    ),
+    *(
+        (
+            arguments,
+            f"{key} (override {override}): sets nothing here; expected a key of the run, or hydra.launcher, hydra.sweeper, "
+            "hydra.mode, hydra.verbose, hydra.searchpath",
+        )
+        for arguments, key, override in (
+            ("+hydra.nonsense=1", "hydra.nonsense", "+hydra.nonsense=1"),
+            ("-m seed=0,1 hydra.run.dir=elsewhere", "hydra.run.dir", "hydra.run.dir=elsewhere"),
+        )
+    ),
     # names
     ("modle=mdm", "modle: there is no such key; did you mean 'model'?" + KEYS),
     ("model=mdn", "model=mdn: there is no such option; did you mean 'model=mdm'?" + OPTIONS),
@@ -203,7 +219,7 @@ MISTAKES = [
     ),
     (
         "character.char_file=nope.xml",
-        "character.char_file (override character.char_file=nope.xml) nope.xml: there is no such file; give an MJCF file or "
+        "character.char_file (override character.char_file=nope.xml) {cwd}/nope.xml: there is no such file; give an MJCF file or "
         "'humanoid.xml', which is shipped",
     ),
     # the user's own option files

@@ -1,6 +1,7 @@
 """A chain of iterations: the stages of each in turn, here or as SLURM jobs that wait for one another."""
 
 import logging
+import re
 import sys
 from dataclasses import fields, replace
 from pathlib import Path
@@ -16,9 +17,11 @@ from parc.cluster.local import run_jobs
 from parc.cluster.slurm import SlurmSettings, cancel, refuse_second_sending, refuse_uneven_batch, send, slurm_settings
 from parc.cluster.sweep_plan import SweepJob, write_sweep
 from parc.cluster.sweeping import LOG_FILE, Sweep, checked_config, launcher_settings
+from parc.configuration.composing import refuse_what_sets_nothing
 from parc.configuration.errors import EXIT_USER_ERROR, UserError, nearest_name
-from parc.configuration.hydra_help import conf_folder
+from parc.configuration.hydra_help import conf_folder, options_of
 from parc.configuration.hydra_messages import in_one_line, is_of_hydra
+from parc.configuration.origins import key_of_override
 from parc.configuration.run_folder import CONFIG_FILE, overwrite_runs
 from parc.training.grown_dataset import settled
 from parc.training.train import is_finished
@@ -29,28 +32,49 @@ STAGES = ("train",)  # what there is so far; generating and refining join in her
 _VERB = "python -m parc.pipeline"
 _STAGE_VERB = "python -m parc.train"  # which shows the config of a stage
 _OWN_KEYS = ("iterations", "stages")
+# What the first iteration starts from; later ones start from the one before, on its dataset and the clips made since.
+_OF_THE_FIRST = (
+    "dataset",
+    "iteration.previous",
+    "iteration.previous_run",
+    "iteration.input_model_path",
+    "iteration.sampler_stats_filepath",
+)
 
 
-def run_chain(arguments: list[str]) -> None:
+def run_chain(arguments: list[str], options: Path | None = None) -> None:
     """Run the stages of `iterations=[...]` in turn; other arguments are overrides of every stage.
 
-    Those of the dataset hold for the first iteration: the later ones train on it and on the clips made since.
+    Those that say what to start from (`_OF_THE_FIRST`) hold for the first iteration only.
 
     Every stage's form is checked before any runs. Finished stages are skipped. A failed one ends the chain, and what
     depends on it is cancelled; the command leaves with exit code 1 then.
 
+    Args:
+        arguments: overrides, those of the chain itself among them.
+        options: a folder of the user's own options.
+
     Raises:
         UserError: an argument or a stage's config is wrong. Nothing was started then.
     """
-    own = [each for each in arguments if each.lstrip("+").partition("=")[0].partition(".")[0] in _OWN_KEYS]
+    own = [each for each in arguments if key_of_override(each).partition(".")[0] in _OWN_KEYS]
     others = [each for each in arguments if each not in own]
+    refuse_what_sets_nothing(others)
+    if options and not options.is_dir():
+        raise UserError(f"--config-dir {options}: there is no such folder; expected one of options of your own")
+    folders = [conf_folder(), *([options] if options else [])]
     iterations, stages = _plan(own)
     jobs, launchers, anew = [], [], []
-    for iteration in iterations:
-        config, launcher, overwrite = _composed_stage(iteration, others)
-        # Later iterations grow the dataset of the first.
-        others = [each for each in others if each.lstrip("+~").partition("=")[0].partition(".")[0] != "dataset"]
+    iteration_of: dict[Path, str] = {}
+    for iteration, before in zip(iterations, [None, *iterations], strict=False):
+        config, launcher, overwrite = _composed_stage(iteration, before, others, folders)
         folder = Path(config["output_dir"])
+        if other := iteration_of.get(folder):
+            raise UserError(
+                f"output_dir is {folder} for both {other} and {iteration}, expected a folder for each; leave out what sets "
+                "it (output_dir=, or an experiment that does), and give data_dir= for another place; nothing was started"
+            )
+        iteration_of[folder] = iteration
         for stage, resources in stages.items():
             label = [f"iteration={iteration}", f"stage={stage}"]
             if overwrite:
@@ -109,21 +133,49 @@ def _plan(own: list[str]) -> tuple[list[str], dict[str, dict[str, Any]]]:
     return iterations, stages
 
 
-def _composed_stage(iteration: str, overrides: list[str]) -> tuple[dict[str, Any], dict[str, Any], bool]:
-    """Return the checked config of an iteration's training, its launcher's settings, and whether it starts anew."""
-    overrides = [f"iteration={iteration}", *overrides]
+def _composed_stage(
+    iteration: str, before: str | None, overrides: list[str], folders: list[Path]
+) -> tuple[dict[str, Any], dict[str, Any], bool]:
+    """Return the checked config of an iteration's training, its launcher's settings, and whether it starts anew.
+
+    Args:
+        iteration: an option of the group, or the name of one that `iteration=next` describes.
+        before: the one before it in the chain.
+        overrides: of every stage.
+        folders: of options: the project's, and the user's own.
+    """
+    if before:
+        overrides = [each for each in overrides if not _is_of_the_first(each)]
+    overrides = [*_named(iteration, before, folders), *overrides]
+    search = [f"hydra.searchpath=[{','.join(repr(str(folder.absolute())) for folder in folders[1:])}]"]
     try:
-        with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-            composed = compose("train", overrides, return_hydra_config=True)
+        with initialize_config_dir(str(folders[0]), version_base="1.3"):
+            composed = compose("train", [*overrides, *search], return_hydra_config=True)
             loader = GlobalHydra.instance().config_loader()
             HydraConfig.instance().set_config(composed)
             launcher = launcher_settings(composed)
     except Exception as error:
         if not is_of_hydra(error):
             raise
-        raise UserError(f"{iteration}: {in_one_line(error, _STAGE_VERB, overrides)}; nothing was started") from error
+        reason = in_one_line(error, _STAGE_VERB, overrides, folders[1:])
+        raise UserError(f"{iteration}: {reason}; nothing was started") from error
     config, overwrite = checked_config(iteration, composed, loader, overrides)
     return config, launcher, overwrite
+
+
+def _is_of_the_first(override: str) -> bool:
+    key = key_of_override(override)
+    return any(key == each or key.startswith(f"{each}.") for each in _OF_THE_FIRST)
+
+
+def _named(iteration: str, before: str | None, folders: list[Path]) -> list[str]:
+    """Return the overrides that choose an iteration: one without a file of its own goes on from the one before it."""
+    number = re.fullmatch(r"iter([1-9]\d*)", iteration)
+    if number and not before:
+        before = f"iter{int(number[1]) - 1}"
+    if f"iteration/{iteration}" in options_of(folders) or not before:
+        return [f"iteration={iteration}"]
+    return ["iteration=next", f"iteration.name={iteration}", f"iteration.previous={before}"]
 
 
 def _checked_resources(sweep: Sweep, launchers: list[dict[str, Any]]) -> list[SlurmSettings]:

@@ -182,6 +182,7 @@ def send(sweep: Sweep, settings: SlurmSettings) -> None:
     # One log a process: what it said and what went wrong belong together.
     executor.update_parameters(job_name=f"parc-{sweep.folder.name}", stderr_to_stdout=True, **_parameters(settings))
     command = command_line()
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     before = set(folder.iterdir())
     try:
@@ -189,7 +190,7 @@ def send(sweep: Sweep, settings: SlurmSettings) -> None:
         with contextlib.redirect_stderr(io.StringIO()), executor.batch():
             sent = [executor.submit(run_job, {"config": config, "command": command}) for config in sweep.configs]
     except (FailedJobError, FailedSubmissionError, OSError) as error:
-        _remove_leftovers(folder, before)
+        _remove_leftovers(folder, before, missing)
         reason = "; ".join(line.removeprefix("sbatch: error: ") for line in str(error).splitlines() if line.strip())
         raise UserError(f"hydra/launcher=slurm: sbatch refused the jobs ({reason[:300]}); nothing was sent") from error
     for job, submitted in zip(sweep.jobs, sent, strict=True):
@@ -217,13 +218,13 @@ def _parameters(settings: SlurmSettings) -> dict[str, Any]:
     }
 
 
-def _remove_leftovers(folder: Path, before: set[Path]) -> None:
-    """Take away what submitit wrote for jobs that were not sent, and folders that were made for it."""
+def _remove_leftovers(folder: Path, before: set[Path], made: list[Path]) -> None:
+    """Take away what submitit wrote for jobs that were not sent, and folders that were made for it, innermost first."""
     for path in set(folder.iterdir()) - before:
         path.unlink()
     with contextlib.suppress(OSError):  # there is something else in it
-        folder.rmdir()
-        folder.parent.rmdir()
+        for each in made:
+            each.rmdir()
 
 
 def cancel(jobs: list[SweepJob]) -> None:

@@ -13,10 +13,11 @@ from omegaconf import DictConfig, OmegaConf
 from parc.configuration.errors import SettingsError, UserError, nearest_name
 from parc.configuration.hydra_help import CONFIG_NAME, conf_folder, help_text
 from parc.configuration.hydra_messages import in_one_line, is_of_hydra
-from parc.configuration.origins import key_of, origin_among, with_origin
+from parc.configuration.origins import key_of, key_of_override, origin_among, with_origin
 from parc.configuration.run_folder import STANDARD_INPUT, flat, read_config
 
 DEFAULT_LAUNCHER = "local"
+_KEYS_OF_HYDRA = ("launcher", "sweeper", "mode", "verbose", "searchpath")
 NOT_IN_A_RUN = ("hydra", "experiment", "overwrite")  # keys that compose a run, and are not kept in its config
 
 
@@ -73,10 +74,27 @@ def _sorted_out(arguments: list[str], verb: str) -> tuple[argparse.Namespace, li
             name = flag.replace("_", "-")
             refuse(f"--{name} {getattr(given, flag)}: expected --config RUN/mdm_config.yaml, or --config-dir DIR")
     overrides = [*given.overrides, *left]
+    refuse_what_sets_nothing(overrides)
     before = list(arguments)
     for override in overrides:
         before.remove(override)
     return given, [*before, *overrides]
+
+
+def refuse_what_sets_nothing(overrides: list[str]) -> None:
+    """Check that every override sets something: Hydra takes keys of its own, and of groups, that no run looks at.
+
+    Raises:
+        UserError: one does not; names its key.
+    """
+    for override in overrides:
+        key = key_of_override(override)
+        group, _, name = key.partition(".")
+        if group == "experiment" and name:
+            raise UserError(f"{key} (override {override}): sets nothing; expected {name}=VALUE, or experiment=OPTION")
+        if group == "hydra" and name.partition(".")[0] not in _KEYS_OF_HYDRA:
+            expected = ", ".join(f"hydra.{each}" for each in _KEYS_OF_HYDRA)
+            raise UserError(f"{key} (override {override}): sets nothing here; expected a key of the run, or {expected}")
 
 
 def run_config(composed: DictConfig) -> dict[str, Any]:

@@ -1,0 +1,67 @@
+"""Chains of iterations on one machine: in order, each from the one before, and refused before anything starts."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+import parc.pipeline
+from command_line import TINY, write_clips
+from parc.cluster.chain import run_chain
+from parc.configuration.errors import UserError
+
+CHAIN = [*TINY, "iteration.new_motions=null"]
+
+
+@pytest.fixture
+def workplace(shell, humanoid, monkeypatch) -> Path:
+    monkeypatch.setattr(sys, "argv", [parc.pipeline.__file__])
+    write_clips(shell.folder / "clips", humanoid)
+    return shell.folder
+
+
+def previous_run(iteration: str, data: str = "data") -> str | None:
+    config = yaml.safe_load(Path(data, iteration, "p1_train_gen", "mdm_config.yaml").read_text())
+    return config["iteration"]["previous_run"]
+
+
+def test_iterations_without_a_file_go_on_from_the_one_before(workplace):
+    run_chain(["iterations=[iter1,iter2,polish]", *CHAIN])
+    assert previous_run("iter1") is None
+    assert previous_run("iter2") == str(workplace / "data/iter1/p1_train_gen")
+    assert previous_run("polish") == str(workplace / "data/iter2/p1_train_gen")
+
+    # What the first is to start from is not what the later ones start from.
+    elsewhere = str(workplace / "data/polish/p1_train_gen")
+    later = [each for each in CHAIN if not each.startswith("dataset")]
+    run_chain(["iterations=[iter4,iter5]", *later, "data_dir=more", f"iteration.previous_run={elsewhere}"])
+    assert previous_run("iter4", "more") == elsewhere
+    assert previous_run("iter5", "more") == str(workplace / "more/iter4/p1_train_gen")
+
+
+def test_options_of_ones_own_can_be_chained(workplace):
+    option = workplace / "mine" / "trainer" / "short.yaml"
+    option.parent.mkdir(parents=True)
+    option.write_text("# Mine\ndefaults:\n  - default\nlearning_rate: 0.5\n")
+    run_chain(["iterations=[iter1]", *CHAIN, "trainer=short"], workplace / "mine")
+    config = yaml.safe_load(Path("data/iter1/p1_train_gen/mdm_config.yaml").read_text())
+    assert config["trainer"]["learning_rate"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["iterations=[iter1,iter2]", "experiment=demo"], "output_dir is data/demo for both iter1 and iter2"),
+        (["iterations=[iter1,iter2]", "output_dir=x"], "output_dir is x for both iter1 and iter2"),
+        (["iterations=[iter1]", "trainer=nope"], "iter1: trainer=nope: there is no such option"),
+        (["iterations=[polish]"], "polish: iteration=polish: there is no such option"),
+        (["iterations=[iter1]", "hydra.run.dir=x"], "hydra.run.dir (override hydra.run.dir=x): sets nothing here"),
+        (["iterations=[iter1,iter1]"], "expected each one once"),
+    ],
+)
+def test_a_chain_that_cannot_be_is_refused_before_anything_starts(shell, arguments, message):
+    with pytest.raises(UserError) as refused:
+        run_chain(arguments)
+    assert message in str(refused.value) and "\n" not in str(refused.value)
+    assert shell.files() == []

@@ -69,11 +69,6 @@ def test_every_command_of_the_readme_works_as_pasted(tmp_path, clips_folder):
         done = run(shortened(command, clips_folder), tmp_path)
         said = done.stdout + done.stderr
         assert "Traceback" not in said, f"{command}\n{said}"
-        if "iter6" in command:
-            # There is no sixth iteration here: the message says which file is missing and what makes it.
-            assert done.returncode == 1
-            assert "data/iter6/p1_train_gen" in said
-            continue
         assert done.returncode == 0, f"{command}\n{said}"
     for made in (
         "motions.yaml",

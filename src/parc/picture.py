@@ -88,11 +88,11 @@ def _name(paths: list[Path]) -> str:
 
 def _draw_runs(folders: list[Path], output: Path) -> None:
     from parc.pictures.loss_curves import draw_loss_curves
-    from parc.pictures.metrics import read_metrics
+    from parc.pictures.metrics import read_run_metrics
 
     names = [folder.resolve().name for folder in folders]
     shown = names if len(set(names)) == len(names) else [str(folder) for folder in folders]
-    draw_loss_curves([read_metrics(folder, name) for folder, name in zip(folders, shown, strict=True)], output)
+    draw_loss_curves([read_run_metrics(folder, name) for folder, name in zip(folders, shown, strict=True)], output)
 
 
 def _draw_motions(paths: list[Path], output: Path, char_file: str) -> None:

@@ -11,7 +11,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m parc.sweep",
         description="Show the jobs of a sweep or a chain: states, progress, losses, the last lines of failed ones. "
-        "Writes the table to sweep.csv. The exit code is 1 if any job failed.",
+        "Writes the table to sweep.csv. The exit code is 1 if any job failed or was stopped.",
     )
     parser.add_argument("folder", type=Path, help="the folder of the sweep")
     parser.add_argument("--wait", action="store_true", help="until all jobs have ended")
@@ -21,15 +21,12 @@ def main() -> None:
 
 def show_sweep(folder: Path, wait: bool) -> int:
     """Print the table of a sweep; return the exit code."""
-    from parc.cluster.following import conclude, follow, job_states
+    from parc.cluster.following import conclude, follow
     from parc.cluster.sweep_plan import read_sweep
-    from parc.cluster.sweep_table import FAILED
 
     jobs = read_sweep(folder)
-    if wait:
-        return 0 if follow(folder, jobs) else EXIT_USER_ERROR
-    conclude(folder, jobs)
-    return EXIT_USER_ERROR if FAILED in job_states(jobs) else 0
+    well = follow(folder, jobs) if wait else conclude(folder, jobs)
+    return 0 if well else EXIT_USER_ERROR
 
 
 if __name__ == "__main__":

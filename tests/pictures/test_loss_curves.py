@@ -9,7 +9,7 @@ import pytest
 
 from parc.configuration.errors import UserError
 from parc.pictures.loss_curves import draw_loss_curves, loss_curves_figure
-from parc.pictures.metrics import HELD_OUT_LOSS, TRAIN_LOSS, read_metrics
+from parc.pictures.metrics import HELD_OUT_LOSS, TRAIN_LOSS, read_run_metrics
 
 TERMS = ("root_position", "contacts")
 
@@ -45,7 +45,7 @@ def run(tmp_path):
 
 
 def test_metrics_are_read_by_column_with_the_steps_they_were_measured_at(run):
-    metrics = read_metrics(run, "run")
+    metrics = read_run_metrics(run, "run")
     np.testing.assert_array_equal(metrics.values[TRAIN_LOSS][0], 50 * np.arange(1, 21))
     np.testing.assert_allclose(metrics.values[TRAIN_LOSS][1], 100 * np.exp(-np.arange(1, 21) / 20))
     np.testing.assert_array_equal(metrics.values[HELD_OUT_LOSS][0], [250, 500, 750, 1000])
@@ -56,7 +56,7 @@ def test_metrics_are_read_by_column_with_the_steps_they_were_measured_at(run):
 def test_a_last_line_cut_off_by_a_killed_run_is_left_out(run, tail):
     with (run / "metrics.jsonl").open("a") as file:
         file.write(tail)
-    assert read_metrics(run, "run").values[TRAIN_LOSS].shape == (2, 20)
+    assert read_run_metrics(run, "run").values[TRAIN_LOSS].shape == (2, 20)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_a_last_line_cut_off_by_a_killed_run_is_left_out(run, tail):
 def test_other_broken_lines_are_named(tmp_path, line, said):
     run = write_run(tmp_path / "run", [row(1)], tail=f"{line}\n{json.dumps(row(3))}\n")
     with pytest.raises(UserError, match=said) as caught:
-        read_metrics(run, "run")
+        read_run_metrics(run, "run")
     assert str(run / "metrics.jsonl") in str(caught.value) and "\n" not in str(caught.value)
 
 
@@ -80,25 +80,25 @@ def test_other_broken_lines_are_named(tmp_path, line, said):
 def test_a_run_without_a_loss_yet_is_one_line(tmp_path, text):
     run = write_run(tmp_path / "run", [], tail=text)
     with pytest.raises(UserError, match="holds no 'train/loss'"):
-        read_metrics(run, "run")
+        read_run_metrics(run, "run")
 
 
 def test_a_missing_file_is_one_line(tmp_path):
     with pytest.raises(UserError, match=r"metrics\.jsonl: cannot be read"):
-        read_metrics(tmp_path, "run")
+        read_run_metrics(tmp_path, "run")
 
 
 def test_a_step_measured_again_counts_once_and_the_later_row_counts(tmp_path):
     again = row(2) | {"train/loss": 7.0}
     run = write_run(tmp_path / "run", [row(1), row(2), row(3), again, {"step": 150, "heldout/loss": 5.0}])
-    values = read_metrics(run, "run").values
+    values = read_run_metrics(run, "run").values
     np.testing.assert_array_equal(values[TRAIN_LOSS][0], [50, 100, 150])
     assert values[TRAIN_LOSS][1, 1] == 7.0
     np.testing.assert_array_equal(values[HELD_OUT_LOSS], [[150], [5.0]])
 
 
 def test_one_run_shows_its_losses_on_a_log_axis_beside_its_terms(run):
-    figure = loss_curves_figure([read_metrics(run, "run")])
+    figure = loss_curves_figure([read_run_metrics(run, "run")])
     losses, terms = figure.axes
     assert losses.get_yscale() == terms.get_yscale() == "log"
     training, held_out = losses.get_lines()
@@ -113,7 +113,7 @@ def test_one_run_shows_its_losses_on_a_log_axis_beside_its_terms(run):
 
 def test_several_runs_share_the_losses_and_have_terms_of_their_own(run, tmp_path):
     other = write_run(tmp_path / "other", [row(epoch, **{"train/root_position": 0.0}) for epoch in range(1, 9)])
-    figure = loss_curves_figure([read_metrics(run, "run"), read_metrics(other, "other")])
+    figure = loss_curves_figure([read_run_metrics(run, "run"), read_run_metrics(other, "other")])
     losses, *terms = figure.axes
     assert [axes.get_title(loc="left") for axes in terms] == ["Terms of run", "Terms of other"]
     names = [text.get_text() for text in losses.get_legend().get_texts()]
@@ -125,7 +125,7 @@ def test_several_runs_share_the_losses_and_have_terms_of_their_own(run, tmp_path
 
 
 def test_many_runs_have_colours_of_their_own(tmp_path):
-    runs = [read_metrics(write_run(tmp_path / str(n), [row(1), row(2)]), f"run {n}") for n in range(12)]
+    runs = [read_run_metrics(write_run(tmp_path / str(n), [row(1), row(2)]), f"run {n}") for n in range(12)]
     figure = loss_curves_figure(runs)
     assert len(figure.axes) == 13
     assert len({line.get_color() for line in figure.axes[0].get_lines()}) == 12
@@ -135,11 +135,11 @@ def test_many_runs_have_colours_of_their_own(tmp_path):
 def test_losses_that_no_log_axis_can_show_do_not_stop_the_picture(tmp_path, value):
     rows = [row(1), row(2) | {"train/loss": value, "train/contacts": value}, row(3)]
     path = tmp_path / "curves.png"
-    draw_loss_curves([read_metrics(write_run(tmp_path / "run", rows), "run")], path)
+    draw_loss_curves([read_run_metrics(write_run(tmp_path / "run", rows), "run")], path)
     assert path.stat().st_size > 10_000
 
 
 def test_loss_curves_are_a_png_the_size_of_a_slide(run, tmp_path):
-    draw_loss_curves([read_metrics(run, "run")], tmp_path / "curves.png")
+    draw_loss_curves([read_run_metrics(run, "run")], tmp_path / "curves.png")
     head = (tmp_path / "curves.png").read_bytes()[:24]
     assert head[:8] == b"\x89PNG\r\n\x1a\n" and struct.unpack(">II", head[16:24]) == (1920, 1080)

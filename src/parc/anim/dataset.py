@@ -179,7 +179,8 @@ def clip_weights(entries: list[ClipEntry], seconds: list[float]) -> list[float]:
     """Return each clip's sampling weight: its seconds x (equal share of its class / the class's share of all seconds).
 
     Every class then weighs the same, and within a class a clip weighs by its length. Clips that a manifest gives a weight
-    keep it; weights sum to the seconds of the clips either way, so both may stand side by side.
+    keep it. What is computed here sums to the seconds of the clips, as in manifests that were written from it: such ones and
+    folders may stand side by side.
 
     Args:
         entries: the clips.

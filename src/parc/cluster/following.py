@@ -81,7 +81,11 @@ def follow(folder: Path, jobs: list[SweepJob]) -> bool:
 
 
 def conclude(folder: Path, jobs: list[SweepJob]) -> bool:
-    """Print the table of a sweep and the ends of the logs of failed jobs, write `sweep.csv`; return whether all finished."""
+    """Print the table of a sweep and the ends of the logs of failed jobs, write `sweep.csv`.
+
+    Returns:
+        Whether none has failed or was stopped.
+    """
     console = table_console()
     states = job_states(jobs)
     console.print(sweep_table(jobs, states))

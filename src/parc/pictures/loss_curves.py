@@ -27,7 +27,7 @@ def draw_loss_curves(runs: list[RunMetrics], path: Path) -> None:
     """Draw the runs' losses side by side and each run's terms, over the steps, as a PNG of at least 1920 x 1080 pixels.
 
     Args:
-        runs: what `read_metrics` gave, at least one.
+        runs: what `read_run_metrics` gave, at least one.
         path: the picture to write.
 
     Raises:

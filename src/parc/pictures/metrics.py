@@ -33,7 +33,7 @@ class RunMetrics:
         return sorted(names, key=lambda name: -np.nan_to_num(self.values[name][1, -1], nan=-math.inf))
 
 
-def read_metrics(run_folder: Path, name: str) -> RunMetrics:
+def read_run_metrics(run_folder: Path, name: str) -> RunMetrics:
     """Read a run's metrics. A last line that was cut off in writing is left out; a step measured again counts once.
 
     Args:

@@ -75,7 +75,19 @@ def composed_sweep(
         configs.append(config)
     folders = [Path(job.folder) for job in jobs]
     together = Path(os.path.commonpath([folder.parent for folder in folders])) if len(jobs) > 1 else folders[0]
+    if len(jobs) > 1:
+        for job, config in zip(jobs, configs, strict=True):
+            _group_in_the_log(config, together, Path(job.folder).name)
     return Sweep(together, jobs, configs), launcher_settings(master)
+
+
+def _group_in_the_log(config: dict[str, Any], sweep: Path, name: str) -> None:
+    """Let a job stand among those of its sweep at Weights & Biases, under the name of its folder, unless told otherwise."""
+    logger, data = config["logger"], Path(config["data_dir"]).absolute()
+    if logger.get("group") == config["iteration"]["name"]:
+        logger["group"] = sweep.relative_to(data).as_posix() if sweep.is_relative_to(data) else sweep.name
+    if "name" in logger and logger["name"] is None:
+        logger["name"] = name
 
 
 def checked_launcher(master: DictConfig, loader: ConfigLoader, check: Callable[[dict[str, Any]], object]) -> None:

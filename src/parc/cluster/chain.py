@@ -1,7 +1,6 @@
 """A chain of iterations: the stages of each in turn, here or as SLURM jobs that wait for one another."""
 
 import logging
-import re
 import sys
 from dataclasses import fields, replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from parc.cluster.sweep_plan import SweepJob, write_sweep
 from parc.cluster.sweeping import LOG_FILE, Sweep, checked_config, launcher_settings
 from parc.configuration.composing import refuse_what_sets_nothing
 from parc.configuration.errors import EXIT_USER_ERROR, UserError, nearest_name
-from parc.configuration.hydra_help import conf_folder, options_of
+from parc.configuration.hydra_help import conf_folder, iteration_overrides
 from parc.configuration.hydra_messages import in_one_line, is_of_hydra
 from parc.configuration.origins import key_of_override
 from parc.configuration.run_folder import CONFIG_FILE, overwrite_runs
@@ -146,7 +145,7 @@ def _composed_stage(
     """
     if before:
         overrides = [each for each in overrides if not _is_of_the_first(each)]
-    overrides = [*_named(iteration, before, folders), *overrides]
+    overrides = [*iteration_overrides(iteration, folders, before), *overrides]
     search = [f"hydra.searchpath=[{','.join(repr(str(folder.absolute())) for folder in folders[1:])}]"]
     try:
         with initialize_config_dir(str(folders[0]), version_base="1.3"):
@@ -166,16 +165,6 @@ def _composed_stage(
 def _is_of_the_first(override: str) -> bool:
     key = key_of_override(override)
     return any(key == each or key.startswith(f"{each}.") for each in _OF_THE_FIRST)
-
-
-def _named(iteration: str, before: str | None, folders: list[Path]) -> list[str]:
-    """Return the overrides that choose an iteration: one without a file of its own goes on from the one before it."""
-    number = re.fullmatch(r"iter([1-9]\d*)", iteration)
-    if number and not before:
-        before = f"iter{int(number[1]) - 1}"
-    if f"iteration/{iteration}" in options_of(folders) or not before:
-        return [f"iteration={iteration}"]
-    return ["iteration=next", f"iteration.name={iteration}", f"iteration.previous={before}"]
 
 
 def _checked_resources(sweep: Sweep, launchers: list[dict[str, Any]]) -> list[SlurmSettings]:

@@ -74,10 +74,11 @@ def composed_sweep(
         jobs.append(SweepJob(own, str(folder), str(folder / LOG_FILE), config["trainer"]["epochs"]))
         configs.append(config)
     folders = [Path(job.folder) for job in jobs]
-    together = Path(os.path.commonpath([folder.parent for folder in folders])) if len(jobs) > 1 else folders[0]
+    together = folders[0]
     if len(jobs) > 1:
-        for job, config in zip(jobs, configs, strict=True):
-            _group_in_the_log(config, together, Path(job.folder).name)
+        together = Path(os.path.commonpath([folder.parent for folder in folders]))
+        for folder, config in zip(folders, configs, strict=True):
+            _group_in_the_log(config, together, folder.name)
     return Sweep(together, jobs, configs), launcher_settings(master)
 
 

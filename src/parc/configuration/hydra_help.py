@@ -1,5 +1,6 @@
 """The options of every config group, a line each, for `--help`."""
 
+import re
 from pathlib import Path
 
 import yaml
@@ -20,6 +21,22 @@ def options_of(folders: list[Path]) -> list[str]:
     """Return the options of all groups, as `group/option`."""
     paths = [path.relative_to(folder) for folder in folders if folder.is_dir() for path in folder.rglob("*.yaml")]
     return sorted({path.with_suffix("").as_posix() for path in paths if len(path.parts) > 1})
+
+
+def iteration_overrides(name: str, folders: list[Path], before: str | None = None) -> list[str]:
+    """Return the overrides that choose an iteration: its option, or `iteration=next` and its name where it has none.
+
+    Args:
+        name: of the iteration.
+        folders: of configs: the project's, and the user's own.
+        before: the iteration that it follows; None for that of the number before its own.
+    """
+    number = re.fullmatch(r"iter([1-9]\d*)", name)
+    if number and not before:
+        before = f"iter{int(number[1]) - 1}"
+    if f"iteration/{name}" in options_of(folders) or not before:
+        return [f"iteration={name}"]
+    return ["iteration=next", f"iteration.name={name}", f"iteration.previous={before}"]
 
 
 def help_text(folders: list[Path]) -> str:

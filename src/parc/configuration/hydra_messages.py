@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from parc.configuration.errors import UserError, nearest_name
-from parc.configuration.hydra_help import CONFIG_NAME, conf_folder, options_of
+from parc.configuration.hydra_help import CONFIG_NAME, conf_folder, iteration_overrides, options_of
 from parc.configuration.origins import key_of_override
 from parc.configuration.run_folder import flat
 
@@ -136,8 +136,7 @@ def _settings(folders: list[Path], chosen: list[str]) -> dict[str, Any]:
 def _nearest_option(name: str, folders: list[Path]) -> str:
     match = re.fullmatch(r"iteration/iter(\d+)", name)
     if match and int(match[1]) > 1:
-        number = int(match[1])
-        return f"; give iteration=next iteration.name=iter{number} iteration.previous=iter{number - 1}"
+        return f"; give {' '.join(iteration_overrides(f'iter{int(match[1])}', folders))}"
     group, _, option = name.rpartition("/")
     options = options_of(folders)
     known = [each.removeprefix(f"{group}/") for each in options if each.rpartition("/")[0] == group]

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from parc.configuration.errors import UserError
+from parc.configuration.hydra_help import conf_folder, iteration_overrides
 
 RUN_FOLDER = "p1_train_gen"  # of an iteration, in the folder of its name
-_WITH_A_FILE = 3  # iterations of higher numbers are composed from `iteration=next`
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,8 @@ class Iteration:
 
 def command_that_makes(run: Path) -> str:
     """Say which command makes the run of a folder, where its name tells; how to name another one otherwise."""
-    match = re.fullmatch(r"iter([1-9]\d*)", run.parent.name)
-    if run.name != RUN_FOLDER or not match:
+    name = run.parent.name
+    if run.name != RUN_FOLDER or not re.fullmatch(r"iter[1-9]\d*", name):
         return "expected the folder of a run that is finished"
-    number = int(match[1])
-    options = (
-        f"iteration=iter{number}"
-        if number <= _WITH_A_FILE
-        else f"iteration=next iteration.name=iter{number} iteration.previous=iter{number - 1}"
-    )
+    options = " ".join(iteration_overrides(name, [conf_folder()]))
     return f"`python -m parc.train {options}` makes it, or give iteration.previous_run=FOLDER for a run from elsewhere"

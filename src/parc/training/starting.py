@@ -147,19 +147,16 @@ def digests_of_clips(sampler: MDMHeightfieldContactMotionSampler) -> dict[str, s
     by_frame = (library.root_pos, library.root_rot, library.joint_rot, library.contacts)
     by_cell = (library.heights, library.height_bounds)
     by_clip = (library.fps, library.wraps, library.weights, library.terrain_shape, library.min_point, library.cell_size)
-    frames, cells = (
-        zip(first.tolist(), (first + count).tolist(), strict=True)
-        for first, count in (
-            (library.first_frame, library.num_frames),
-            (library.first_cell, library.terrain_shape.prod(1)),
-        )
-    )
+    first_frames, frame_counts = library.first_frame.tolist(), library.num_frames.tolist()
+    first_cells, cell_counts = library.first_cell.tolist(), library.terrain_shape.prod(1).tolist()
     digests = {}
-    for number, (name, own_frames, own_cells) in enumerate(zip(sampler.clip_names, frames, cells, strict=True)):
+    for number, name in enumerate(sampler.clip_names):
+        frames = slice(first_frames[number], first_frames[number] + frame_counts[number])
+        cells = slice(first_cells[number], first_cells[number] + cell_counts[number])
+        own = [tensor[frames] for tensor in by_frame] + [tensor[cells] for tensor in by_cell]
         digest = 0
-        for tensors, own in ((by_frame, own_frames), (by_cell, own_cells), (by_clip, (number, number + 1))):
-            for tensor in tensors:
-                digest = zlib.crc32(tensor[slice(*own)].contiguous().numpy().data, digest)
+        for part in own + [tensor[number : number + 1] for tensor in by_clip]:
+            digest = zlib.crc32(part.contiguous().numpy().data, digest)
         digests[name] = f"{digest:08x}"
     return digests
 

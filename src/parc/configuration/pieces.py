@@ -10,15 +10,49 @@ import importlib
 import inspect
 import math
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
 
 from parc.configuration.errors import SettingsError, nearest_name
+from parc.configuration.schema import Settings, options_of, setting_types, without_marks
 
-Settings = dict[str, Any]
+T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe(Generic[T]):
+    """A piece whose settings are checked, and which is made once its live objects are there.
+
+    What a setting is can be asked of the recipe: `settings.model.diffusion_timesteps`.
+
+    Attributes:
+        target: the class.
+        arguments: its settings, checked and of the types that its constructor takes.
+    """
+
+    target: Callable[..., T]
+    arguments: Mapping[str, Any]
+
+    def make(self, **live: Any) -> T:
+        """Make the piece.
+
+        Args:
+            live: the keyword-only arguments of the constructor.
+
+        Raises:
+            UserError: from the constructor.
+        """
+        return self.target(**self.arguments, **live)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return a setting."""
+        arguments = vars(self).get("arguments", {})  # there are none yet while a copy is being made
+        if name not in arguments:
+            raise AttributeError(f"there is no setting '{name}'")
+        return arguments[name]
 
 
 def make(settings: Settings, expected: type, key: str, **live: Any) -> Any:
@@ -38,11 +72,20 @@ def make(settings: Settings, expected: type, key: str, **live: Any) -> Any:
     return target(**checked_arguments(target, settings, key), **live)
 
 
-def check_piece(settings: Settings, expected: type, key: str) -> dict[str, Any]:
-    """Check settings as far as that goes without live objects, and return the arguments of the constructor.
+def recipe(settings: Settings, expected: type[T], key: str) -> Recipe[T]:
+    """Check settings as far as that goes without live objects.
 
     A piece that needs no live object is made and thrown away; of others, `check_settings(**arguments)` is called where
     they have it.
+
+    Args:
+        settings: `_target_` and the arguments of its constructor.
+        expected: class or protocol that the piece is of.
+        key: where the settings stand in the config, for messages.
+
+    Raises:
+        SettingsError: names the key, what is wrong with it and what was expected.
+        UserError: from the constructor, or from `check_settings`.
     """
     target = located(settings, expected, key)
     arguments = checked_arguments(target, settings, key)
@@ -51,7 +94,7 @@ def check_piece(settings: Settings, expected: type, key: str) -> dict[str, Any]:
         check_settings(**arguments)
     elif not live_arguments(target):
         target(**arguments)
-    return arguments
+    return Recipe(target, arguments)
 
 
 def located(settings: Settings, expected: type, key: str) -> type:
@@ -96,6 +139,12 @@ def _is_kind_of(found: type, expected: type) -> bool:
     return issubclass(found, expected)
 
 
+def is_piece(annotation: Any) -> bool:
+    """Say whether values of a type are made from settings of their own."""
+    plain = annotation in (int, float, bool, str, list, dict) or typing.get_origin(annotation) is not None
+    return inspect.isclass(annotation) and not plain and not issubclass(annotation, (enum.Enum, Recipe))
+
+
 def live_arguments(target: Callable[..., Any]) -> list[str]:
     """Return the names of the live objects that a constructor needs."""
     parameters = inspect.signature(target).parameters.values()
@@ -104,15 +153,15 @@ def live_arguments(target: Callable[..., Any]) -> list[str]:
 
 def checked_arguments(target: Callable[..., Any], settings: Settings, key: str) -> dict[str, Any]:
     """Return settings as arguments of `target`: every key known, none missing, every value of its type."""
-    types = _setting_types(target)
+    types = setting_types(target)
     given = {name: value for name, value in settings.items() if name != "_target_"}
     for name in given:
         if name not in types:
             raise unknown_key(key, name, list(types))
-    for name, (_, required) in types.items():
-        if required and name not in given:
+    for name, setting in types.items():
+        if setting.required and name not in given:
             raise SettingsError(_join(key, name), "is missing; expected a value")
-    return {name: checked_value(value, types[name][0], _join(key, name)) for name, value in given.items()}
+    return {name: checked_value(value, types[name].annotation, _join(key, name)) for name, value in given.items()}
 
 
 def checked_value(value: Any, annotation: Any, key: str) -> Any:
@@ -121,10 +170,18 @@ def checked_value(value: Any, annotation: Any, key: str) -> Any:
         raise SettingsError(key, "has no value yet; give it one")
     if isinstance(value, float) and not math.isfinite(value):
         raise SettingsError(key, f"is {value}, expected a finite number")
-    options = [option for option in typing.get_args(annotation) or (annotation,) if option is not type(None)]
-    if isinstance(value, dict) and "_target_" in value and inspect.isclass(annotation):
-        return make(value, annotation, key)
-    for option in options:
+    annotation = without_marks(annotation)
+    if typing.get_origin(annotation) is Recipe:
+        (annotation,) = typing.get_args(annotation)
+        if isinstance(value, dict):
+            return recipe(value, annotation, key)
+    for option in options_of(annotation):
+        if (
+            isinstance(value, dict)
+            and is_piece(option)
+            and ("_target_" in value or not dataclasses.is_dataclass(option))
+        ):
+            return make(value, option, key)
         if dataclasses.is_dataclass(option) and isinstance(value, dict):
             return option(**checked_arguments(option, value, key))  # type: ignore[operator]
         if inspect.isclass(option) and issubclass(option, enum.Enum) and value is not None:
@@ -148,18 +205,6 @@ def _checked_choice(value: Any, options: type[enum.Enum], key: str) -> enum.Enum
         raise SettingsError(
             key, f"is {value!r}, expected one of {', '.join(names)}{nearest_name(str(value), names)}"
         ) from error
-
-
-@cache
-def _setting_types(target: Callable[..., Any]) -> dict[str, tuple[Any, bool]]:
-    """Return type, and whether it is required, of every setting of a constructor."""
-    constructor = target.__init__ if inspect.isclass(target) and not dataclasses.is_dataclass(target) else target
-    hints = typing.get_type_hints(constructor)
-    return {
-        each.name: (hints[each.name], each.default is each.empty)
-        for each in inspect.signature(target).parameters.values()
-        if each.kind is each.POSITIONAL_OR_KEYWORD
-    }
 
 
 @cache

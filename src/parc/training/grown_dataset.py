@@ -8,8 +8,9 @@ from typing import Any
 from parc.anim.dataset import ClipDataset, ClipEntry, Dataset
 from parc.anim.mjcf import CharacterFile
 from parc.configuration.errors import UserError
-from parc.configuration.pieces import Settings, located, make
+from parc.configuration.pieces import located, make
 from parc.configuration.run_folder import CONFIG_FILE, read_config
+from parc.configuration.schema import Settings
 from parc.training.iteration import command_that_makes
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from typing import Any
 from parc.anim.dataset import Dataset
 from parc.anim.mjcf import CharacterFile
 from parc.configuration.errors import SettingsError, UserError
-from parc.configuration.pieces import check_piece, checked_value, unknown_key
+from parc.configuration.pieces import checked_value, recipe, unknown_key
 from parc.motion_generator.losses import MotionLosses
 from parc.motion_generator.mdm import MDM
 from parc.motion_generator.mdm_heightfield_contact_motion_sampler import MDMHeightfieldContactMotionSampler
@@ -69,7 +69,7 @@ def check_form(config: dict[str, Any]) -> None:
             raise SettingsError(name, "is missing; expected a value")
         value = config[name]
         if isinstance(value, dict) and inspect.isclass(expected):
-            check_piece(value, expected, name)
+            recipe(value, expected, name)
         else:
             checked_value(value, expected, name)
     _check_combinations(config)
@@ -84,8 +84,8 @@ def _check_combinations(config: dict[str, Any]) -> None:
     kind, _, number = device.partition(":")
     if kind not in ("auto", "cpu", "cuda") or (number and not (kind == "cuda" and number.isdigit())):
         raise UserError(f"device is {device!r}, expected auto, cpu, cuda or cuda:N")
-    sampler = check_piece(config["sampler"], MDMHeightfieldContactMotionSampler, "sampler")
-    MDM.check_with_sampler(sampler["heightmap"])
+    sampler = recipe(config["sampler"], MDMHeightfieldContactMotionSampler, "sampler")
+    MDM.check_with_sampler(sampler.heightmap)
     previous = config["iteration"]["previous_run"]
     if previous is not None and Path(previous).expanduser().absolute() == Path(config["output_dir"]).absolute():
         raise UserError(

@@ -1,5 +1,6 @@
 """Calling `python -m parc.train` in this process, as a person would call it: arguments in, exit code and lines out."""
 
+import logging
 import os
 import sys
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from hydra.core.global_hydra import GlobalHydra
 import parc.train
 from parc.anim.clip_files import write_clip
 from parc.configuration.errors import exit_with_one_line
+from parc.stages.command import run_command_line
 from synthetic_clips import random_clip
 
 TINY_MODEL = [
@@ -45,10 +47,11 @@ class CommandLine:
     def train(self, *arguments: str) -> Answer:
         """Run `python -m parc.train`. An error that is no user's mistake comes out as it is."""
         sys.argv = [parc.train.__file__, *arguments]
+        logging.getLogger("parc").setLevel(logging.INFO)  # as for every verb
         self.capfd.readouterr()
         code = 0
         try:
-            exit_with_one_line(lambda: parc.train.run(list(arguments)))
+            exit_with_one_line(lambda: run_command_line("train", list(arguments)))
         except SystemExit as leaving:
             code = int(leaving.code or 0)
         finally:

@@ -10,8 +10,8 @@ import yaml
 
 from command_line import QUICK, TINY, TINY_MODEL, write_clips
 from parc.anim.clip_files import read_clip, write_clip
-from parc.training.checkpoint import read_checkpoint
-from parc.training.run_log import read_metrics
+from parc.motion_generator.checkpoint import read_checkpoint
+from parc.stages.metrics import read_metrics
 
 # The variants of item 4 of the interface: the options that are chosen by name, and what a test makes smaller.
 VARIANTS = [
@@ -203,13 +203,13 @@ def first_iteration(tmp_path_factory, clips_folder, humanoid):
     for number, name in enumerate(names):
         folder = data / "clips" if number < 3 else data / "made"
         write_clip(folder / f"{name}.safetensors", read_clip(clips_folder / f"{name}.pkl", humanoid))
-    from parc.train import run
+    from parc.stages.command import run_command_line
 
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(data)
         patch.setattr("sys.argv", ["train"])
         patch.setenv("HYDRA_FULL_ERROR", "1")
-        run([*ITERATION, *ITER1, "data_dir=data", "dataset.motion_lib_file=clips"])
+        run_command_line("train", [*ITERATION, *ITER1, "data_dir=data", "dataset.motion_lib_file=clips"])
     return data
 
 

@@ -59,7 +59,7 @@ def draw_picture(paths: list[Path], output: Path | None = None, char_file: str =
     Raises:
         UserError: a path is missing or nothing that can be drawn, paths of different kinds are mixed, or a file is broken.
     """
-    from parc.pictures.metrics import METRICS_FILE
+    from parc.stages.metrics import METRICS_FILE
 
     for path in paths:
         if not path.exists():

@@ -9,8 +9,8 @@ from command_line import subprocess_environment
 from parc.configuration.hydra_help import conf_folder, options_of
 
 COMMAND = (
-    "import sys; import parc.train\n"
-    "try: parc.train.main()\n"
+    "import sys; import parc.train; from parc.stages.command import run_verb\n"
+    "try: run_verb('train')\n"
     "finally: sys.stdout.flush(); print('heavy:', sorted({'torch', 'wandb', 'submitit', 'scipy', 'mujoco'} & set(sys.modules)))"
 )
 

@@ -357,7 +357,7 @@ def files(tmp_path_factory, humanoid) -> Path:
     from hydra.core.global_hydra import GlobalHydra
 
     from parc.configuration.composing import run_config
-    from parc.configuration.run_folder import write_config
+    from parc.configuration.saved_config import write_saved_config
 
     folder = tmp_path_factory.mktemp("files")
     clips = write_clips(folder / "clips", humanoid, 1)
@@ -375,8 +375,7 @@ def files(tmp_path_factory, humanoid) -> Path:
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         config = run_config(compose("train", TINY))
-    write_config(folder, config)
-    (folder / "mdm_config.yaml").rename(folder / "run.yaml")
+    write_saved_config(folder / "run.yaml", config, "python -m parc.train")
     text = (folder / "run.yaml").read_text()
     (folder / "odd.yaml").write_text(text.replace("  epochs:", "  epoch:"))
     (folder / "evil.yaml").write_text(text.replace("parc.motion_generator.mdm.MDM", "subprocess.Popen"))

@@ -10,9 +10,9 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 
 from parc.configuration.composing import run_config
-from parc.configuration.hydra_help import CONFIG_NAME, conf_folder, options_of
-from parc.configuration.run_folder import flat
-from parc.training.run_settings import check_form
+from parc.configuration.hydra_help import conf_folder, options_of
+from parc.configuration.saved_config import flat
+from parc.stages.stage import read_run
 
 OPTIONS = options_of([conf_folder()])
 # What these leave to the user.
@@ -29,8 +29,8 @@ def composed(overrides: list[str], mode: RunMode = RunMode.RUN):
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         if mode is RunMode.RUN:
-            return compose(CONFIG_NAME, overrides, return_hydra_config=True)
-        return GlobalHydra.instance().config_loader().load_configuration(CONFIG_NAME, overrides, mode)
+            return compose("train", overrides, return_hydra_config=True)
+        return GlobalHydra.instance().config_loader().load_configuration("train", overrides, mode)
 
 
 def as_override(option: str) -> str:
@@ -40,7 +40,7 @@ def as_override(option: str) -> str:
 
 @pytest.mark.parametrize("option", [option for option in OPTIONS if not option.startswith("hydra/")])
 def test_every_option_composes_and_is_in_form(option):
-    check_form(run_config(composed([as_override(option), *NEEDED.get(option, [])])))
+    read_run(run_config(composed([as_override(option), *NEEDED.get(option, [])])))
 
 
 def test_every_job_of_the_ablation_is_in_form():
@@ -50,7 +50,7 @@ def test_every_job_of_the_ablation_is_in_form():
     jobs = list(itertools.product(*axes))
     assert len(jobs) == 6
     for job in jobs:
-        check_form(run_config(composed(["experiment=ablation", *job])))
+        read_run(run_config(composed(["experiment=ablation", *job])))
 
 
 @pytest.mark.parametrize("option", [option for option in OPTIONS if option.startswith("hydra/launcher/")])

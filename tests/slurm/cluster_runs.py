@@ -12,7 +12,8 @@ from typing import Any
 import torch
 
 from parc.anim.clip_files import write_clip
-from parc.training.checkpoint import FINAL_CHECKPOINT, read_checkpoint
+from parc.motion_generator.checkpoint import read_checkpoint
+from parc.motion_generator.checkpoint_files import FINAL_CHECKPOINT
 from synthetic_clips import random_clip
 
 TINY = [

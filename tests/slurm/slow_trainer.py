@@ -2,12 +2,12 @@
 
 import time
 
-from parc.training.trainer import Trainer
+from parc.training.trainer import TrainerSettings
 
 SECONDS_A_STEP = 0.15
 
 
-class SlowTrainer(Trainer):
+class SlowTrainer(TrainerSettings):
     """Trains as any other, waiting before each step."""
 
     def learning_rate_at(self, step: int) -> float:
@@ -15,7 +15,7 @@ class SlowTrainer(Trainer):
         return super().learning_rate_at(step)
 
 
-class FailsOnRankOne(Trainer):
+class FailsOnRankOne(TrainerSettings):
     """Fails in one process of several, before they meet."""
 
     def __post_init__(self) -> None:

@@ -21,7 +21,8 @@ from cluster_runs import (
 )
 
 from parc.anim.clip_files import write_clip
-from parc.training.checkpoint import FINAL_CHECKPOINT, read_checkpoint
+from parc.motion_generator.checkpoint import read_checkpoint
+from parc.motion_generator.checkpoint_files import FINAL_CHECKPOINT
 from synthetic_clips import random_clip
 
 ITERATIONS = ["iter1", "iter2", "iter3"]

@@ -21,7 +21,7 @@ from cluster_runs import (
     write_clips,
 )
 
-from parc.training.checkpoint import FINAL_CHECKPOINT
+from parc.motion_generator.checkpoint_files import FINAL_CHECKPOINT
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_a_job_that_fails_leaves_the_others_and_is_told_about(slurm_cluster, sen
     assert code == 1
     table = table_of(place / "four")
     assert [row["state"] for row in table] == ["finished", "finished", "failed", "finished"]
-    assert [bool(row["loss"]) for row in table] == [True, True, False, True]
+    assert [bool(row["training loss"]) for row in table] == [True, True, False, True]
     states = slurm_cluster.states(jobs_of(place / "four")[0]["job_id"].partition("_")[0])
     assert sorted(states.values()) == ["COMPLETED", "COMPLETED", "COMPLETED", "FAILED"]
     failed = jobs_of(place / "four")[2]
@@ -89,11 +89,11 @@ def test_twelve_jobs_three_at_a_time(sent, place):
     assert [job["job_id"].partition("_")[2] for job in jobs] == [str(number) for number in range(12)]
     assert len({job["job_id"].partition("_")[0] for job in jobs}) == 1  # one array
     assert [row["overrides"] for row in table] == [f"seed={number}" for number in range(12)]
-    assert {(row["state"], row["epoch"], row["epochs"]) for row in table} == {("finished", "1", "1")}
+    assert {(row["state"], row["done"], row["total"]) for row in table} == {("finished", "1", "1")}
     for job, row in zip(jobs, table, strict=True):
         assert (row["job"], row["folder"]) == (job["job_id"], job["folder"])
-        assert float(row["loss"]) == rows_of(place / row["folder"])[-1]["train/loss"]
-    assert len({row["loss"] for row in table}) == 12
+        assert float(row["training loss"]) == rows_of(place / row["folder"])[-1]["train/loss"]
+    assert len({row["training loss"] for row in table}) == 12
     times = [row[1:] for row in accounted(*[job["job_id"] for job in jobs], format="JobID,Start,End")]
     assert len(times) == 12
     together = [sum(start <= at < end for start, end in times) for at, _ in times]
@@ -121,7 +121,7 @@ def test_the_table_can_be_looked_at_later(sent, place):
     assert code == 0, said
     assert said.count("finished") == 2
     for row in table_of(sweep):
-        assert float(row["loss"]) == rows_of(sweep / row["folder"])[-1]["train/loss"]
+        assert float(row["training loss"]) == rows_of(sweep / row["folder"])[-1]["train/loss"]
 
 
 def test_ctrl_c_leaves_the_jobs_running(slurm_cluster, place, common):
@@ -139,7 +139,7 @@ def test_ctrl_c_leaves_the_jobs_running(slurm_cluster, place, common):
     # Accounting may still have it waiting, which the table must not.
     code, said = command("sweep", sweep)
     assert (code, table_of(sweep)[0]["state"]) == (0, "running"), said
-    assert int(table_of(sweep)[0]["epoch"]) > 0
+    assert int(table_of(sweep)[0]["done"]) > 0
     slurm_cluster.wait_for(job["job_id"], "RUNNING")
 
     code, said = command("train", *arguments)

@@ -17,12 +17,13 @@ from parc.anim.library_cache import CACHE_FORMAT, _known_files, load_prepared
 from parc.anim.mjcf import CharacterFile
 from parc.configuration.composing import config_from_file
 from parc.configuration.errors import UserError
-from parc.configuration.run_folder import read_config, refuse_other_config
+from parc.configuration.saved_config import read_saved_config
 from parc.configuration.tensor_files import read_tensors
+from parc.motion_generator.checkpoint import read_checkpoint, read_starting_point
 from parc.motion_generator.features import read_statistics
-from parc.training.checkpoint import read_checkpoint, read_starting_point
-from parc.training.run_log import read_metrics
-from parc.training.run_settings import check_form
+from parc.stages.metrics import read_metrics
+from parc.stages.resuming import resumed
+from parc.stages.stage import read_run
 
 MEMORY = 2 * 1024**3  # beyond what is used already
 
@@ -66,13 +67,13 @@ def main() -> None:
     finished, clips, seed, count = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
     run = finished / "run"
     character = CharacterFile("humanoid.xml").read()
-    config = read_config(run / "mdm_config.yaml")
+    settings = read_run(read_saved_config(run / "mdm_config.yaml")).settings
     key = read_tensors(run / "sampler.safetensors", CACHE_FORMAT)[0]["key"]
 
     def read_run_config(path: Path) -> None:
         started, _ = config_from_file(path, ["seed=1"])
-        check_form(started)
-        refuse_other_config(path.parent, config, read_config(path))
+        read_run(started)
+        resumed(settings, read_saved_config(path))
 
     def read_cache(path: Path) -> None:
         if load_prepared(path, key) is None:

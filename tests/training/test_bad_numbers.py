@@ -7,14 +7,15 @@ import signal
 import pytest
 import torch
 from test_exact_resume import stop_after
-from training_runs import changed, result, rows_of, write_clips
+from training_runs import changed, result, rows_of, train, write_clips
 
 from parc.anim.clip_files import write_clip
 from parc.configuration.errors import Interrupted, UserError
+from parc.motion_generator.checkpoint import read_checkpoint
+from parc.motion_generator.checkpoint_files import newest_checkpoint
 from parc.motion_generator.losses import MotionLosses
-from parc.training.checkpoint import newest_checkpoint, read_checkpoint
+from parc.stages.progress import read_progress
 from parc.training.evaluation import HeldoutLoss
-from parc.training.train import train
 from synthetic_clips import random_clip
 
 
@@ -132,7 +133,7 @@ def test_a_heldout_loss_that_is_no_number_is_left_out(humanoid, config, tmp_path
     monkeypatch.setattr(HeldoutLoss, "measure", lambda *_: next(losses))
     train(config)
     assert [row["heldout/loss"] for row in rows_of(tmp_path / "run") if "heldout/loss" in row] == [2.0, 1.0]
-    assert result(tmp_path / "run")[1]["best_loss"] == 1.0
+    assert read_progress(tmp_path / "run").figures == {"held-out loss": 1.0}
 
 
 def test_a_signal_while_steps_are_skipped_saves_all_the_same(config, tmp_path, monkeypatch):

@@ -14,16 +14,17 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from training_runs import changed
+from training_runs import changed, train
 
 from parc.anim import library_cache
 from parc.configuration.errors import UserError
 from parc.configuration.files import read_yaml
-from parc.configuration.run_folder import read_config, refuse_other_config
+from parc.configuration.saved_config import read_saved_config
 from parc.configuration.tensor_files import read_tensors, write_tensors
-from parc.training.checkpoint import read_checkpoint, read_starting_point
-from parc.training.run_log import read_metrics
-from parc.training.train import train
+from parc.motion_generator.checkpoint import read_checkpoint, read_starting_point
+from parc.stages.metrics import read_metrics
+from parc.stages.resuming import resumed
+from parc.stages.stage import read_run
 
 KINDS = (
     "checkpoint",
@@ -112,7 +113,7 @@ def test_odd_yaml_is_refused_in_one_line(tmp_path, monkeypatch, text):
     path = tmp_path / "mdm_config.yaml"
     path.write_text(text)
     with pytest.raises(UserError) as refused:
-        read_config(path)
+        read_saved_config(path)
     assert "\n" not in str(refused.value)
     assert len(str(refused.value)) < 500
     assert not (tmp_path / "it_ran").exists()
@@ -154,7 +155,7 @@ def test_a_damaged_config_of_a_run_is_one_line(finished, tiny_config, tmp_path):
 
 def test_configs_are_compared_whatever_they_hold(finished, tiny_config):
     with pytest.raises(UserError, match="was started with another config"):
-        refuse_other_config(finished / "run", tiny_config, {"model": [1, {"a": None}], "trainer": None})
+        resumed(read_run(tiny_config).settings, {"model": [1, {"a": None}], "trainer": None})
 
 
 def test_damaged_prepared_data_is_made_again(finished, tiny_config, tmp_path, caplog):

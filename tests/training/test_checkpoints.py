@@ -7,18 +7,11 @@ import signal
 import pytest
 import torch
 from test_exact_resume import stop_after
-from training_runs import assert_same_result, changed, result
+from training_runs import assert_same_result, changed, result, train
 
 from parc.configuration.errors import Interrupted, UserError
-from parc.training.checkpoint import (
-    check_weights_fit,
-    checkpoint_files,
-    epoch_checkpoints,
-    newest_checkpoint,
-    read_checkpoint,
-    write_checkpoint,
-)
-from parc.training.train import train
+from parc.motion_generator.checkpoint import check_weights_fit, read_checkpoint, write_checkpoint
+from parc.motion_generator.checkpoint_files import checkpoint_files, epoch_checkpoints, newest_checkpoint
 
 
 @pytest.fixture(scope="module")

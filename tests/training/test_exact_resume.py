@@ -6,16 +6,15 @@ import signal
 
 import pytest
 import torch
-from training_runs import assert_same_result, changed, result, rows_of, write_clips
+from training_runs import assert_same_result, changed, result, rows_of, train, write_clips
 
 from parc.anim.clip_files import read_clip, write_clip
 from parc.configuration.errors import Interrupted
+from parc.motion_generator.checkpoint_files import newest_checkpoint
 from parc.motion_generator.losses import MotionLosses
 from parc.training import loop
 from parc.training.batches import batch_at, batches
-from parc.training.checkpoint import newest_checkpoint
 from parc.training.ranks import Ranks
-from parc.training.train import train
 
 ALONE = Ranks()
 VARIANTS = {

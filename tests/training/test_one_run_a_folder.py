@@ -7,11 +7,11 @@ import signal
 import socket
 
 import pytest
-from training_runs import TrainingProcess, changed, run_to_end
+from training_runs import TrainingProcess, changed, run_to_end, train
 
 from parc.configuration.errors import UserError
-from parc.configuration.run_folder import CONFIG_FILE, is_locked, lock_run_folder, overwrite_runs
-from parc.training.train import train
+from parc.stages.run_folder import delete_runs, is_locked, lock_run_folder
+from parc.training.settings import CONFIG_FILE
 
 LONG = {"trainer__epochs": 5000, "trainer__epochs_per_checkpoint": 5000}
 
@@ -22,12 +22,14 @@ def test_a_second_run_is_refused_with_host_process_and_job_of_the_first(config, 
         first.wait_for_rows(1)
         code, said = run_to_end(config, tmp_path / "second log")
         assert code == 1
-        expected = f"another process trains in this folder (host {socket.gethostname()}, process {first.process.pid}, job 4711)"
+        expected = (
+            f"another process works in this folder (host {socket.gethostname()}, process {first.process.pid}, job 4711)"
+        )
         assert expected in said
         assert len(said.splitlines()) == 1
         assert is_locked(tmp_path / "run")
-        with pytest.raises(UserError, match="another process trains in this folder"):
-            overwrite_runs([tmp_path / "run"])
+        with pytest.raises(UserError, match="another process works in this folder"):
+            delete_runs([tmp_path / "run" / CONFIG_FILE])
         first.send(signal.SIGTERM)  # the first is none the worse
         assert first.wait() == 75
 
@@ -73,7 +75,7 @@ def test_of_several_folders_all_are_deleted_or_none(tmp_path):
         folder.mkdir()
         (folder / file).touch()
     with pytest.raises(UserError, match="thesis holds no mdm_config"):
-        overwrite_runs([run, missing, thesis])
+        delete_runs([each / CONFIG_FILE for each in (run, missing, thesis)])
     assert (run / CONFIG_FILE).exists()
-    overwrite_runs([run, missing])
+    delete_runs([each / CONFIG_FILE for each in (run, missing)])
     assert not run.exists()

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
-from training_runs import TrainingProcess, changed, composed, rows_of
+from training_runs import TrainingProcess, changed, composed, rows_of, train
 
 from parc.configuration.errors import UserError
+from parc.motion_generator.checkpoint import read_checkpoint
+from parc.motion_generator.checkpoint_files import FINAL_CHECKPOINT, newest_checkpoint
 from parc.training import ranks
-from parc.training.checkpoint import FINAL_CHECKPOINT, newest_checkpoint, read_checkpoint
-from parc.training.train import train
 
 ALIKE = {"model__dropout": 0.0, "trainer__batch_size": 8}
 

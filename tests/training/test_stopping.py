@@ -10,7 +10,8 @@ import pytest
 from training_runs import TrainingProcess, assert_same_result, changed, run_to_end
 
 from parc.cluster import hold_warnings
-from parc.training.checkpoint import newest_checkpoint, read_checkpoint
+from parc.motion_generator.checkpoint import read_checkpoint
+from parc.motion_generator.checkpoint_files import newest_checkpoint
 
 LONG = {"trainer__epochs": 5000, "trainer__epochs_per_checkpoint": 5000}
 
@@ -117,7 +118,7 @@ def test_a_warning_that_comes_before_training_can_heed_it_is_not_lost():
     """As SLURM jobs are started: the signal comes while Python is importing."""
     program = (
         "print('importing', flush=True); input()\n"
-        "from parc.training.stopping import StopRequest\n"
+        "from parc.stages.stopping import StopRequest\n"
         "with StopRequest() as stop: print(stop.signals)"
     )
     line = [sys.executable, hold_warnings.__file__, sys.executable, "-c", program]

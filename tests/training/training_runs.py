@@ -14,14 +14,15 @@ import torch
 from parc.anim.clip_files import write_clip
 from parc.configuration.errors import exit_with_one_line
 from parc.configuration.messages import show_messages
-from parc.training.checkpoint import FINAL_CHECKPOINT, read_checkpoint
-from parc.training.run_log import read_metrics
-from parc.training.train import train
+from parc.motion_generator.checkpoint import read_checkpoint
+from parc.motion_generator.checkpoint_files import FINAL_CHECKPOINT
+from parc.stages.metrics import read_metrics
+from parc.stages.stage import read_run
 from synthetic_clips import random_clip
 
 # Training processes are forked off a process that has everything imported, so that each starts at once.
 _PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(["parc.training.train", "torch.distributed"])
+_PROCESSES.set_forkserver_preload(["parc.training.stage", "torch.distributed"])
 
 TINY = [
     "dataset=clips", "model=mdm", "logger=off", "device=cpu", "threads=1",
@@ -47,6 +48,10 @@ def composed(*overrides: str) -> dict[str, Any]:
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         return run_config(compose("train", overrides=[*TINY, *overrides]))
+
+
+def train(config: dict[str, Any]) -> None:
+    read_run(config).start()
 
 
 def changed(config: dict[str, Any], **values: Any) -> dict[str, Any]:

@@ -1,38 +1,43 @@
 """Hydra's launcher for parc on a SLURM cluster: the jobs of a sweep become one job array."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+if TYPE_CHECKING:
+    from parc.cluster.sweep_plan import Sweep
+
 
 class SlurmLauncher(Launcher):
-    """Sends the jobs of a sweep to SLURM; the work is in `parc.cluster.slurm`, which also says what the settings are."""
+    """Sends the jobs of a sweep to SLURM; the work is in `parc.cluster.slurm`."""
 
     def __init__(self, **settings: Any) -> None:
-        """Take the settings; `parc.cluster.slurm.SlurmSettings` checks them."""
-        del settings  # the sweep reads them from the config, where every value knows its origin
+        """Take the settings; `parc.cluster.slurm_settings.SlurmSettings` checks them."""
+        del settings  # the sweeper reads them from the config, where every value knows its origin
 
     @staticmethod
     def check_settings(settings: dict[str, Any]) -> None:
         """Check the settings, before the sweeper deletes or starts anything."""
-        from parc.cluster.slurm import slurm_settings
+        from parc.cluster.slurm_settings import slurm_settings
 
         slurm_settings(settings)
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Take what Hydra gives every launcher."""
-        del task_function  # jobs are started from their configs
-        self.hydra_context, self.config = hydra_context, config
+        """Keep nothing of what Hydra gives every launcher: jobs come composed."""
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Refuse jobs of another sweeper, which have not been checked."""
+        from parc.cluster.sweeping import refuse_other_sweeper
+
+        return refuse_other_sweeper()
+
+    def launch_sweep(self, sweep: "Sweep", settings: dict[str, Any]) -> Sequence[JobReturn]:
         """Send the jobs, and wait for them if asked to; exits with a code that is not 0 if any failed."""
         from parc.cluster.slurm import run_sweep
-        from parc.cluster.sweeping import composed_sweep
 
-        del initial_job_idx
-        run_sweep(*composed_sweep(self.config, self.hydra_context.config_loader, job_overrides))
+        run_sweep(sweep, settings)
         return []

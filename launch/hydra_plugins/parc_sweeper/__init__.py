@@ -11,15 +11,16 @@ class CheckingSweeper(BasicSweeper):
 
     def sweep(self, arguments: list[str]) -> Any:
         """Compose every job, check it, name its folder, and launch them together."""
-        from parc.cluster.sweeping import checked_launcher, checked_sweep
+        from parc.cluster.sweeping import checked_launcher, checked_sweep, launcher_settings
 
         assert self.config is not None and self.launcher is not None and self.hydra_context is not None
         loader = self.hydra_context.config_loader
-        # A launcher that has settings checks them: nothing is deleted or started for one that would refuse the sweep.
-        if check := getattr(self.launcher, "check_settings", None):
-            checked_launcher(self.config, loader, check)
+        # Nothing is deleted or started for a launcher that would refuse the sweep.
+        checked_launcher(self.config, loader, self.launcher)
         # Values of the command line beat those of `hydra.sweeper.params`, which come first.
         given = OverridesParser.create(config_loader=loader).parse_overrides([*self._parse_config(), *arguments])
         swept = [override.get_key_element() for override in given if override.is_sweep_override()]
         (batch,) = self.split_arguments(given, max_batch_size=None)
-        return self.launcher.launch(checked_sweep(self.config, loader, batch, swept), initial_job_idx=0)
+        sweep = checked_sweep(self.config, loader, batch, swept)
+        # Hydra's own way hands over overrides, and the launcher would compose and check every job once more.
+        return self.launcher.launch_sweep(sweep, launcher_settings(self.config))  # type: ignore[attr-defined]

@@ -11,6 +11,7 @@ import yaml
 from parc.anim.clip_files import CLIP_SUFFIXES
 from parc.configuration.errors import UserError, nearest_name
 from parc.configuration.files import read_yaml, write_text_whole
+from parc.configuration.schema import FilePath
 
 IGNORED_FOLDER = "ignore"
 MANIFEST_SUFFIXES = (".yaml", ".yml")
@@ -57,6 +58,11 @@ class Dataset(Protocol):
         """Folders, manifests and clips, as `motion_lib_file` takes them."""
         ...
 
+    @property
+    def halved_classes(self) -> list[str]:
+        """Classes of which every second clip of a folder is left out."""
+        ...
+
     def entries(self) -> list[ClipEntry]:
         """List the clips, without reading them."""
         ...
@@ -78,7 +84,7 @@ class ClipDataset:
 
     def __init__(
         self,
-        motion_lib_file: str | list[str],
+        motion_lib_file: FilePath | list[FilePath],
         min_num_frames: int,
         max_terrain_dim_x: int,
         max_terrain_dim_y: int,

@@ -4,15 +4,21 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from parc.anim.character import Body, Character, Geom, JointType, Triple
 from parc.configuration.errors import UserError
+from parc.configuration.schema import FilePath, Known
 
 if TYPE_CHECKING:
     import mujoco
 
 SHIPPED_CHARACTERS = Path(__file__).parent / "characters"
+
+
+def is_shipped(name: str) -> bool:
+    """Say whether this is the bare name of a character that the project ships."""
+    return Path(name).name == name and (SHIPPED_CHARACTERS / name).is_file()
 
 
 class CharacterFile:
@@ -22,10 +28,8 @@ class CharacterFile:
         char_file: an MJCF file, or the bare name of one that the project ships ("humanoid.xml"; "./humanoid.xml" is yours).
     """
 
-    def __init__(self, char_file: str) -> None:
-        path, shipped = Path(char_file).expanduser(), SHIPPED_CHARACTERS / char_file
-        self.is_shipped = path.name == char_file and shipped.is_file()
-        self.path = shipped if self.is_shipped else path
+    def __init__(self, char_file: Annotated[FilePath, Known(is_shipped)]) -> None:
+        self.path = SHIPPED_CHARACTERS / char_file if is_shipped(char_file) else Path(char_file).expanduser()
 
     def read(self) -> Character:
         """Read the character (see `read_mjcf`)."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from rich.live import Live
 
+from parc.cluster.slurm_queue import slurm_states
 from parc.cluster.sweep_plan import SweepJob
 from parc.cluster.sweep_table import (
     FAILED,
@@ -17,8 +18,8 @@ from parc.cluster.sweep_table import (
     table_console,
     write_csv,
 )
-from parc.configuration.run_folder import is_locked
-from parc.training.checkpoint import FINAL_CHECKPOINT
+from parc.stages.progress import read_progress
+from parc.stages.run_folder import is_locked
 
 SECONDS_BETWEEN_LOOKS = 2.0
 # A job that SLURM calls so will not run again. PREEMPTED and NODE_FAIL jobs come back.
@@ -38,8 +39,6 @@ def show_sent(folder: Path, jobs: list[SweepJob]) -> None:
 
 def job_states(jobs: list[SweepJob]) -> list[str]:
     """Return how each job is doing: from SLURM's accounting and the run folders, or from the record of a local sweep."""
-    from parc.cluster.slurm import slurm_states
-
     known = slurm_states(jobs) if any(job.job_id for job in jobs) else {}
     return [_state(job, known.get(job.job_id or "")) for job in jobs]
 
@@ -53,7 +52,9 @@ def _state(job: SweepJob, slurm: str | None) -> str:
     if slurm not in _ENDED:
         return RUNNING
     if slurm == "COMPLETED":
-        return FINISHED if (Path(job.folder) / FINAL_CHECKPOINT).is_file() else FAILED
+        progress = read_progress(Path(job.folder))
+        # A run of an older version says nothing of how far it is; one that has failed leaves with another exit code.
+        return FINISHED if progress is None or progress.finished else FAILED
     return STOPPED if slurm == "CANCELLED" else FAILED
 
 

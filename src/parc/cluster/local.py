@@ -1,6 +1,6 @@
 """A sweep on one machine: jobs one after another, each in a process of its own."""
 
-import os
+import json
 import signal
 import subprocess
 import sys
@@ -12,16 +12,15 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import yaml
 from rich.console import Console
 
 from parc.cluster.following import conclude
-from parc.cluster.sweep_plan import SweepJob, write_sweep
+from parc.cluster.job import description_of
+from parc.cluster.sweep_plan import Sweep, SweepJob, write_sweep
 from parc.cluster.sweep_table import FAILED, FINISHED, STOPPED, WAITING
-from parc.cluster.sweeping import Sweep
 from parc.configuration.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR
-from parc.configuration.provenance import COMMAND_VARIABLE, command_line, continue_command
-from parc.training.run_log import duration
+from parc.configuration.messages import duration
+from parc.configuration.provenance import continue_command
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -37,12 +36,12 @@ def run_jobs(sweep: Sweep, stop_at_failure: bool = False) -> None:
         job.state = WAITING
     running: list[subprocess.Popen[str]] = []
     with _signals_passed_on(running) as signals:
-        for number, (job, config) in enumerate(zip(sweep.jobs, sweep.configs, strict=True), start=1):
+        for number, (job, run) in enumerate(zip(sweep.jobs, sweep.runs, strict=True), start=1):
             job.state = None
             write_sweep(sweep.folder, sweep.jobs)
             began = time.monotonic()
             console.print(f"[{number}/{len(sweep.jobs)}] {' '.join(job.overrides) or job.folder}")
-            code = _run_job(job, config, running)
+            code = _run_job(job, description_of(run, sweep.name), running)
             job.state = FINISHED if code == 0 else STOPPED if signals or code == EXIT_INTERRUPTED else FAILED
             console.print(f"    {job.state} after {duration(time.monotonic() - began)}; what it said: {job.log}")
             if signals or job.state == STOPPED or (stop_at_failure and job.state == FAILED):
@@ -74,19 +73,18 @@ def _signals_passed_on(running: list[subprocess.Popen[str]]) -> Iterator[list[in
             signal.signal(number, handler)
 
 
-def _run_job(job: SweepJob, config: dict[str, Any], running: list[subprocess.Popen[str]]) -> int:
+def _run_job(job: SweepJob, description: dict[str, Any], running: list[subprocess.Popen[str]]) -> int:
     """Run one job, its output going to its log and to the terminal; return its exit code."""
     log = Path(job.log)
     log.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile("w+", encoding="utf-8") as settings, log.open("a", encoding="utf-8") as said:
-        settings.write(yaml.safe_dump(config))
-        settings.seek(0)
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as described, log.open("a", encoding="utf-8") as said:
+        json.dump(description, described)
+        described.seek(0)
         process = subprocess.Popen(
-            [sys.executable, "-m", "parc.train", "--config", "-"],
-            stdin=settings,
+            [sys.executable, "-m", "parc.cluster.job"],
+            stdin=described,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env=os.environ | {COMMAND_VARIABLE: command_line()},
             text=True,
             encoding="utf-8",
             errors="replace",

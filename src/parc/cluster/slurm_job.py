@@ -1,7 +1,6 @@
 """What runs inside a SLURM job: a named function of a plain dict, so that a job file holds no code of ours."""
 
 import faulthandler
-import os
 import signal
 import sys
 import time
@@ -11,30 +10,29 @@ import submitit
 from submitit.core.utils import UncompletedJobError
 from submitit.helpers import DelayedSubmission
 
+from parc.cluster.job import run_described
 from parc.configuration.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR, Interrupted, UserError
 from parc.configuration.messages import show_messages
-from parc.configuration.provenance import COMMAND_VARIABLE
 
 SECONDS_TO_BE_ENDED = 600  # a job that has saved its state waits so long for SLURM to end or requeue it
 
 
 def run_job(job: dict[str, Any]) -> None:
-    """Train the run of `job["config"]`; every task of the SLURM job is a rank of it.
+    """Do the run of a job; every task of the SLURM job is a process of it.
 
     Args:
-        job: `config`, and the `command` that sent it.
+        job: what `description_of` gave.
 
     A run that fails leaves with exit code 1, which makes the job FAILED. One that is told to stop saves its state; SLURM
     requeues the job, and it goes on from its folder.
     """
     faulthandler.enable()
     show_messages()
-    os.environ[COMMAND_VARIABLE] = job["command"]
     environment = submitit.JobEnvironment()
     if environment.num_tasks > 1:
         submitit.helpers.TorchDistributedEnvironment().export(set_cuda_visible_devices=False, overwrite=True)
     try:
-        _train(job["config"])
+        _run(job)
         # All is done: a warning that comes while Python leaves would end the process, and make the job a failed one.
         signal.signal(signal.SIGUSR2, signal.SIG_IGN)
     except UserError as error:
@@ -49,11 +47,9 @@ def run_job(job: dict[str, Any]) -> None:
         sys.exit(EXIT_USER_ERROR)
 
 
-def _train(config: dict[str, Any]) -> None:
-    from parc.training.train import train
-
+def _run(job: dict[str, Any]) -> None:
     try:
-        train(config)
+        run_described(job)
     except Interrupted as stop:
         print(stop, flush=True)
         _let_slurm_requeue(stop)

@@ -10,20 +10,24 @@ from typing import Any
 
 from parc.configuration.errors import UserError
 from parc.configuration.files import write_text_whole
+from parc.stages.settings import Length
+from parc.stages.stage import Run
 
 SWEEP_FILE = "sweep.json"
+LOG_FILE = "job.log"
 LONGEST_NAME = 80
 
 
 @dataclass
 class SweepJob:
-    """A run of a sweep.
+    """What is recorded of a job.
 
     Attributes:
         overrides: that make it differ from the others.
         folder: of its run.
         log: file with everything that it prints.
-        epochs: of the whole run.
+        total: how long its run is.
+        unit: in what that is counted: epochs, motions.
         job_id: on the cluster, where it is one.
         state: how it ended, where whoever ran it knows; None while it may still run.
     """
@@ -31,9 +35,33 @@ class SweepJob:
     overrides: list[str]
     folder: str
     log: str
-    epochs: int
+    total: int
+    unit: str
     job_id: str | None = None
     state: str | None = None
+
+
+@dataclass
+class Sweep:
+    """The jobs of a sweep.
+
+    Attributes:
+        folder: of the sweep: the one that all its jobs' folders lie in; of a single job, its own.
+        name: what it is called where its jobs are shown together; None for a single job.
+        jobs: what is recorded of each.
+        runs: what each does.
+    """
+
+    folder: Path
+    name: str | None
+    jobs: list[SweepJob]
+    runs: list[Run[Any]]
+
+
+def job_of(run: Run[Any], overrides: list[str]) -> SweepJob:
+    """Return what is recorded of a job that has not been started."""
+    length: Length = run.settings.length
+    return SweepJob(overrides, str(run.folder), str(run.folder / LOG_FILE), length.total, length.unit)
 
 
 def job_name(swept: Sequence[str], overrides: Sequence[str]) -> str:
@@ -64,6 +92,17 @@ def read_sweep(folder: Path) -> list[SweepJob]:
         )
     try:
         content: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
-        return [SweepJob(**job) for job in content]
+        return [SweepJob(**_up_to_date(job)) for job in content]
     except (ValueError, TypeError) as error:
         raise UserError(f"{path}: broken ({error}); send the sweep again to write it anew") from error
+
+
+def _up_to_date(job: dict[str, Any]) -> dict[str, Any]:
+    """Return the record of a job as this version writes it: older ones knew trainings only."""
+    if "epochs" not in job:
+        return job
+    return {
+        **{name: value for name, value in job.items() if name != "epochs"},
+        "total": job["epochs"],
+        "unit": "epochs",
+    }

@@ -2,7 +2,6 @@
 
 import csv
 import io
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,7 @@ from rich.table import Table
 
 from parc.cluster.sweep_plan import SweepJob
 from parc.configuration.files import write_text_whole
-from parc.pictures.metrics import METRICS_FILE
-from parc.training.run_log import read_metrics
+from parc.stages.progress import Progress, read_progress
 
 CSV_FILE = "sweep.csv"
 WIDTH_IN_A_FILE = 400
@@ -20,28 +18,9 @@ FINISHED, FAILED, STOPPED, RUNNING, WAITING = "finished", "failed", "stopped", "
 _COLOURS = {FINISHED: "green", FAILED: "red", STOPPED: "yellow", RUNNING: "cyan"}
 
 
-@dataclass(frozen=True)
-class JobProgress:
-    """What the run folder of a job says.
-
-    Attributes:
-        epoch: the last one with a row.
-        loss: best held-out loss, or else the last training loss; None before there is any.
-        heldout: whether it is a held-out loss.
-    """
-
-    epoch: int
-    loss: float | None
-    heldout: bool
-
-
-def progress_of(job: SweepJob) -> JobProgress:
-    """Read how far a job's run is."""
-    rows = read_metrics(Path(job.folder) / METRICS_FILE)
-    heldout = [row["heldout/loss"] for row in rows if row.get("heldout/loss") is not None]
-    trained = [row["train/loss"] for row in rows if row.get("train/loss") is not None]
-    loss = min(heldout) if heldout else trained[-1] if trained else None
-    return JobProgress(rows[-1]["epoch"] if rows else 0, loss, bool(heldout))
+def progress_of(job: SweepJob) -> Progress:
+    """Return how far a job's run is, as it says in its folder; nothing is done before it has begun."""
+    return read_progress(Path(job.folder)) or Progress(0, job.total, job.unit, {}, finished=False)
 
 
 def table_console() -> Console:
@@ -51,19 +30,18 @@ def table_console() -> Console:
 
 
 def sweep_table(jobs: list[SweepJob], states: list[str]) -> Table:
-    """Return the table of a sweep: overrides, state, progress, loss, folder."""
-    table = Table("job", "overrides", "state", "epoch", "loss")
+    """Return the table of a sweep: overrides, state, progress, what to judge the runs by, folder."""
+    progress = [progress_of(job) for job in jobs]
+    figures = _figures(progress)
+    table = Table("job", "overrides", "state", "progress", *figures)
     table.add_column("folder", overflow="fold")
-    for job, state in zip(jobs, states, strict=True):
-        progress = progress_of(job)
-        loss = "" if progress.loss is None else f"{progress.loss:.4g}{' (held out)' if progress.heldout else ''}"
-        colour = _COLOURS.get(state, "white")
+    for number, (job, state, its) in enumerate(zip(jobs, states, progress, strict=True)):
         table.add_row(
-            job.job_id or str(jobs.index(job)),
+            job.job_id or str(number),
             " ".join(job.overrides) or "-",
-            f"[{colour}]{state}[/]",
-            f"{progress.epoch}/{job.epochs}",
-            loss,
+            f"[{_COLOURS.get(state, 'white')}]{state}[/]",
+            f"{its.done}/{its.total} {its.unit}",
+            *(f"{its.figures[name]:.4g}" if name in its.figures else "" for name in figures),
             job.folder,
         )
     return table
@@ -71,15 +49,21 @@ def sweep_table(jobs: list[SweepJob], states: list[str]) -> Table:
 
 def write_csv(folder: Path, jobs: list[SweepJob], states: list[str]) -> Path:
     """Write the sweep's table as `sweep.csv`; return its path."""
+    progress = [progress_of(job) for job in jobs]
+    figures = _figures(progress)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["job", "overrides", "state", "epoch", "epochs", "loss", "loss_is_heldout", "folder"])
-    for number, (job, state) in enumerate(zip(jobs, states, strict=True)):
-        progress = progress_of(job)
-        row: list[Any] = [job.job_id or number, " ".join(job.overrides), state, progress.epoch, job.epochs]
-        writer.writerow([*row, progress.loss, progress.heldout, job.folder])
+    writer.writerow(["job", "overrides", "state", "done", "total", "unit", *figures, "folder"])
+    for number, (job, state, its) in enumerate(zip(jobs, states, progress, strict=True)):
+        row: list[Any] = [job.job_id or number, " ".join(job.overrides), state, its.done, its.total, its.unit]
+        writer.writerow([*row, *(its.figures.get(name) for name in figures), job.folder])
     write_text_whole(folder / CSV_FILE, text.getvalue())
     return folder / CSV_FILE
+
+
+def _figures(progress: list[Progress]) -> list[str]:
+    """Return the names of what jobs are judged by, in the order of the jobs."""
+    return list(dict.fromkeys(name for each in progress for name in each.figures))
 
 
 def last_lines(path: Path, count: int = 8) -> list[str]:

@@ -1,45 +1,27 @@
-"""From the overrides of a sweep to its jobs, each composed and checked."""
+"""From the overrides of a sweep to its jobs, each composed and checked once."""
 
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig, OmegaConf
 
-from parc.cluster.sweep_plan import SweepJob, job_name
+from parc.cluster.sweep_plan import Sweep, job_name, job_of
 from parc.configuration.composing import overwrite_of, run_config
 from parc.configuration.errors import UserError
 from parc.configuration.hydra_messages import in_one_line, is_of_hydra
+from parc.configuration.marks import absolute
 from parc.configuration.origins import key_of, key_of_override, origin_of, overrides_of, own_folders, with_origin
-from parc.configuration.run_folder import overwrite_runs
-from parc.training.run_settings import check_form
-
-LOG_FILE = "job.log"
-_VERB = "python -m parc.train"
-
-
-@dataclass
-class Sweep:
-    """The jobs of a sweep.
-
-    Attributes:
-        folder: of the sweep: the one that all its jobs' folders lie in; of a single job, its own.
-        jobs: what is recorded of each.
-        configs: the resolved config of each.
-    """
-
-    folder: Path
-    jobs: list[SweepJob]
-    configs: list[dict[str, Any]]
+from parc.stages.run_folder import delete_runs
+from parc.stages.stage import Run, read_run
 
 
 def checked_sweep(
     master: DictConfig, loader: ConfigLoader, batch: Sequence[Sequence[str]], swept: Sequence[str]
-) -> list[list[str]]:
-    """Check the form of every job and return its overrides with an output_dir of its own.
+) -> Sweep:
+    """Compose every job and check its form.
 
     A job's folder lies in the one that its config names, under its swept overrides and a hash of all; a single job that
     sweeps nothing is that run itself. `overwrite=true` is acted on here, once all jobs are known to be in form.
@@ -47,62 +29,83 @@ def checked_sweep(
     Raises:
         UserError: a job is not in form; names the job and the key.
     """
-    jobs, anew = [], []
+    common = set(batch[0]).intersection(*batch)
+    jobs, runs, anew = [], [], []
     for overrides in batch:
-        config, overwrite = _composed(master, loader, list(overrides))
-        folder = Path(config["output_dir"]).absolute()
         others = [each for each in overrides if key_of_override(each) not in ("overwrite", "output_dir")]
+        name = None
         if swept or len(batch) > 1:
-            folder /= job_name([each for each in overrides if key_of_override(each) in swept], others)
-        jobs.append([*others, f"output_dir={_quoted(str(folder))}"])
+            name = job_name([each for each in overrides if key_of_override(each) in swept], others)
+        run, overwrite = _composed(master, loader, list(overrides), name)
+        jobs.append(job_of(run, [each for each in others if each not in common]))
+        runs.append(run)
         if overwrite:
-            anew.append(folder)
-    overwrite_runs(anew)
-    return jobs
+            anew.append(run.config_path)
+    delete_runs(anew)
+    if len(runs) == 1:
+        return Sweep(runs[0].folder, None, jobs, runs)
+    together = Path(os.path.commonpath([run.folder.parent for run in runs]))
+    data = Path(runs[0].settings.data_dir)
+    return Sweep(
+        together, together.relative_to(data).as_posix() if together.is_relative_to(data) else together.name, jobs, runs
+    )
 
 
-def composed_sweep(
-    master: DictConfig, loader: ConfigLoader, job_overrides: Sequence[Sequence[str]]
-) -> tuple[Sweep, dict[str, Any]]:
-    """Return the jobs of a sweep with their configs, and the launcher's settings."""
-    common = set(job_overrides[0]).intersection(*job_overrides)
-    jobs, configs = [], []
-    for overrides in job_overrides:
-        config, _ = _composed(master, loader, list(overrides))
-        folder = Path(config["output_dir"])
-        own = [each for each in overrides if each not in common and key_of_override(each) != "output_dir"]
-        jobs.append(SweepJob(own, str(folder), str(folder / LOG_FILE), config["trainer"]["epochs"]))
-        configs.append(config)
-    folders = [Path(job.folder) for job in jobs]
-    together = folders[0]
-    if len(jobs) > 1:
-        together = Path(os.path.commonpath([folder.parent for folder in folders]))
-        for folder, config in zip(folders, configs, strict=True):
-            _group_in_the_log(config, together, folder.name)
-    return Sweep(together, jobs, configs), launcher_settings(master)
+def _composed(
+    master: DictConfig, loader: ConfigLoader, overrides: list[str], name: str | None
+) -> tuple[Run[Any], bool]:
+    """Return the run of a job, checked, and whether it starts anew.
+
+    Args:
+        master: the config of the whole sweep.
+        loader: that composes it.
+        overrides: of the job.
+        name: of its folder in the one that its config names; None where that is its own.
+    """
+    job = f"job '{' '.join(overrides)}'"
+    config_name = master.hydra.job.config_name
+    try:
+        composed = loader.load_sweep_config(master, overrides)
+        if name is not None:
+            # What refers to the folder follows.
+            OmegaConf.update(composed, "output_dir", str(Path(absolute(str(composed.output_dir)), name)))
+    except Exception as error:
+        if not is_of_hydra(error):
+            raise
+        reason = in_one_line(error, config_name, f"python -m parc.{config_name}", overrides, own_folders(loader))
+        raise UserError(f"{job}: {reason}; nothing was started") from error
+    return checked_run(job, composed, loader, overrides)
 
 
-def _group_in_the_log(config: dict[str, Any], sweep: Path, name: str) -> None:
-    """Let a job stand among those of its sweep at Weights & Biases, under the name of its folder, unless told otherwise."""
-    logger, data = config["logger"], Path(config["data_dir"]).absolute()
-    if logger.get("group") == config["iteration"]["name"]:
-        logger["group"] = sweep.relative_to(data).as_posix() if sweep.is_relative_to(data) else sweep.name
-    if "name" in logger and logger["name"] is None:
-        logger["name"] = name
-
-
-def checked_launcher(master: DictConfig, loader: ConfigLoader, check: Callable[[dict[str, Any]], object]) -> None:
-    """Let a launcher check its settings.
+def checked_launcher(master: DictConfig, loader: ConfigLoader, launcher: object) -> None:
+    """Check that a launcher is one of parc's, and let it check its settings where it has any.
 
     Raises:
         UserError: names the key, and where it came from.
     """
+    if not hasattr(launcher, "launch_sweep"):
+        raise UserError(
+            f"hydra/launcher={master.hydra.runtime.choices.get('hydra/launcher')}: cannot start the jobs of parc; expected "
+            "one of parc's launchers, as --help shows them; nothing was started"
+        )
     try:
-        check(launcher_settings(master))
+        if check := getattr(launcher, "check_settings", None):
+            check(launcher_settings(master))
     except UserError as error:
         plain = [each for each in overrides_of(master.hydra) if "," not in each]
         origin = origin_of(key_of(error), master.hydra, loader, plain)
         raise UserError(f"{with_origin(error, origin)}; nothing was started") from error
+
+
+def refuse_other_sweeper() -> NoReturn:
+    """Refuse jobs that another sweeper than parc's hands over: nobody has composed and checked them.
+
+    Raises:
+        UserError: always.
+    """
+    raise UserError(
+        "hydra/sweeper: cannot start the jobs of parc; expected hydra/sweeper=parc, which checks them first"
+    )
 
 
 def launcher_settings(composed: DictConfig) -> dict[str, Any]:
@@ -112,24 +115,8 @@ def launcher_settings(composed: DictConfig) -> dict[str, Any]:
     return {str(name): value for name, value in settings.items()}
 
 
-def _composed(master: DictConfig, loader: ConfigLoader, overrides: list[str]) -> tuple[dict[str, Any], bool]:
-    """Return the config of a job, checked, and whether it starts anew."""
-    job = f"job '{' '.join(overrides)}'"
-    try:
-        composed = loader.load_sweep_config(master, overrides)
-    except Exception as error:
-        if not is_of_hydra(error):
-            raise
-        raise UserError(
-            f"{job}: {in_one_line(error, _VERB, overrides, own_folders(loader))}; nothing was started"
-        ) from error
-    return checked_config(job, composed, loader, overrides)
-
-
-def checked_config(
-    label: str, composed: DictConfig, loader: ConfigLoader, overrides: list[str]
-) -> tuple[dict[str, Any], bool]:
-    """Return the config of one run among several, checked, and whether it starts anew.
+def checked_run(label: str, composed: DictConfig, loader: ConfigLoader, overrides: list[str]) -> tuple[Run[Any], bool]:
+    """Return one run among several, checked, and whether it starts anew.
 
     Args:
         label: what the run is called in messages.
@@ -141,15 +128,7 @@ def checked_config(
         UserError: it is not in form; names the run, the key, and where that came from.
     """
     try:
-        config = run_config(composed)
-        check_form(config)
-        return config, overwrite_of(composed)
+        return read_run(run_config(composed)), overwrite_of(composed)
     except UserError as error:
         origin = origin_of(key_of(error), composed.hydra, loader, overrides)
         raise UserError(f"{label}: {with_origin(error, origin)}; nothing was started") from error
-
-
-def _quoted(text: str) -> str:
-    """Return a text as Hydra reads it back, whatever is in it."""
-    escaped = text.replace("\\'", "\\\\'").replace("'", "\\'")
-    return f"'{escaped}'"

@@ -11,21 +11,25 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from parc.configuration.errors import SettingsError, UserError, nearest_name
-from parc.configuration.hydra_help import CONFIG_NAME, conf_folder, help_text
+from parc.configuration.hydra_help import conf_folder, help_text
 from parc.configuration.hydra_messages import in_one_line, is_of_hydra
 from parc.configuration.origins import key_of, key_of_override, origin_among, with_origin
-from parc.configuration.run_folder import STANDARD_INPUT, flat, read_config
+from parc.configuration.saved_config import STANDARD_INPUT, flat, read_saved_config
+from parc.configuration.trusted import trust_what_is_named
 
 DEFAULT_LAUNCHER = "local"
 _KEYS_OF_HYDRA = ("launcher", "sweeper", "mode", "verbose", "searchpath")
 NOT_IN_A_RUN = ("hydra", "experiment", "overwrite")  # keys that compose a run, and are not kept in its config
 
 
-def compose_from_command_line(arguments: list[str], verb: str, task: Callable[[DictConfig], None]) -> None:
+def compose_from_command_line(
+    arguments: list[str], config_name: str, verb: str, task: Callable[[DictConfig], None]
+) -> None:
     """Let Hydra read the command line: `task` is called with the composed config, but for sweeps, help and --cfg.
 
     Args:
         arguments: of the command line.
+        config_name: of the primary config.
         verb: the program, as it is called.
         task: takes the config of a single run.
 
@@ -37,19 +41,20 @@ def compose_from_command_line(arguments: list[str], verb: str, task: Callable[[D
     flags, arguments = _sorted_out(arguments, verb)
     folders = [Path(flags.config_dir)] if flags.config_dir is not None else []
     if flags.help:
-        print(help_text([conf_folder(), *folders]))
+        print(help_text(config_name, [conf_folder(), *folders]))
         return
+    trust_what_is_named(arguments, folders)
     # Hydra would print what it finds wrong and leave; it has to raise it, so that one place makes the line of it.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     sys.argv = [sys.argv[0], *arguments]
     try:
-        hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name=CONFIG_NAME)(task)()
+        hydra.main(version_base="1.3", config_path=str(conf_folder()), config_name=config_name)(task)()
     except UserError:
         raise
     except Exception as error:
         if not is_of_hydra(error):
             raise
-        raise in_one_line(error, verb, arguments, folders) from error
+        raise in_one_line(error, config_name, verb, arguments, folders) from error
 
 
 def _sorted_out(arguments: list[str], verb: str) -> tuple[argparse.Namespace, list[str]]:
@@ -72,7 +77,7 @@ def _sorted_out(arguments: list[str], verb: str) -> tuple[argparse.Namespace, li
     for flag in ("config_path", "config_name"):
         if getattr(given, flag) is not None:
             name = flag.replace("_", "-")
-            refuse(f"--{name} {getattr(given, flag)}: expected --config RUN/mdm_config.yaml, or --config-dir DIR")
+            refuse(f"--{name} {getattr(given, flag)}: expected --config FILE, the config of a run, or --config-dir DIR")
     overrides = [*given.overrides, *left]
     refuse_what_sets_nothing(overrides)
     before = list(arguments)
@@ -95,6 +100,20 @@ def refuse_what_sets_nothing(overrides: list[str]) -> None:
         if group == "hydra" and name.partition(".")[0] not in _KEYS_OF_HYDRA:
             expected = ", ".join(f"hydra.{each}" for each in _KEYS_OF_HYDRA)
             raise UserError(f"{key} (override {override}): sets nothing here; expected a key of the run, or {expected}")
+
+
+def pieces_of_option(config_name: str, overrides: list[str], names: list[str]) -> dict[str, Any]:
+    """Return the settings of some pieces as options of the project give them.
+
+    Args:
+        config_name: of the primary config.
+        overrides: that choose options.
+        names: of the pieces.
+    """
+    from hydra import compose, initialize_config_dir
+
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        return _resolved(compose(config_name, overrides), names)
 
 
 def run_config(composed: DictConfig) -> dict[str, Any]:
@@ -201,7 +220,7 @@ def take_config_file(arguments: list[str]) -> tuple[Path | None, list[str]]:
     for place, argument in enumerate(arguments):
         if argument == "--config":
             if place + 1 == len(arguments):
-                raise UserError("--config: expected the mdm_config.yaml of a run after it")
+                raise UserError("--config: expected the config of a run after it (mdm_config.yaml of a training)")
             return Path(arguments[place + 1]), arguments[:place] + arguments[place + 2 :]
         if argument.startswith("--config="):
             return Path(argument.partition("=")[2]), arguments[:place] + arguments[place + 1 :]
@@ -209,12 +228,13 @@ def take_config_file(arguments: list[str]) -> tuple[Path | None, list[str]]:
 
 
 def config_from_file(path: Path, overrides: list[str]) -> tuple[dict[str, Any], bool]:
-    """Return the resolved config of a run from its `mdm_config.yaml`, with values changed, and `overwrite`.
+    """Return the resolved config of a run from the file in its folder, with values changed, and `overwrite`.
 
     Raises:
         UserError: an argument is no `key=value`, or names a key that the config does not have.
     """
-    config = read_config(path)
+    config = read_saved_config(path)
+    trust_what_is_named(overrides, [])
     known = flat(config)
     changed = OmegaConf.create(config)
     overwrite = False

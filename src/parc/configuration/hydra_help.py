@@ -5,8 +5,7 @@ from pathlib import Path
 
 import yaml
 
-CONFIG_NAME = "train"  # the primary config
-HELP_FILE = "help.txt"
+HELP_FOLDER = "help"
 _SHOWN_HYDRA_GROUPS = ("hydra/launcher",)
 
 
@@ -39,17 +38,24 @@ def iteration_overrides(name: str, folders: list[Path], before: str | None = Non
     return ["iteration=next", f"iteration.name={name}", f"iteration.previous={before}"]
 
 
-def help_text(folders: list[Path]) -> str:
+def help_text(config_name: str, folders: list[Path]) -> str:
     """Return what --help shows: Hydra's own takes twice as long, for lists that are not shown.
 
     Args:
+        config_name: of the primary config. What is said of it is in the folder `help` beside it, or else its first comment.
         folders: of configs: the project's, and the user's own.
     """
-    return (folders[0] / HELP_FILE).read_text(encoding="utf-8").replace("{options}", _option_lines(folders))
+    for folder in folders:
+        if (path := folder / HELP_FOLDER / f"{config_name}.txt").is_file():
+            return path.read_text(encoding="utf-8").replace("{options}", _option_lines(config_name, folders))
+    path = next(folder / f"{config_name}.yaml" for folder in folders if (folder / f"{config_name}.yaml").is_file())
+    options = _option_lines(config_name, folders)
+    return f"{_first_comment(path)}\n\nGroups and their options (* is the default):\n{options}\n"
 
 
-def _option_lines(folders: list[Path]) -> str:
-    chosen = _defaults(folders[0])
+def _option_lines(config_name: str, folders: list[Path]) -> str:
+    primary = [folder / f"{config_name}.yaml" for folder in folders]
+    chosen = _defaults(folders[0], next(path for path in primary if path.is_file()))
     groups: dict[str, list[Path]] = {}
     for folder in folders:
         for path in sorted(folder.rglob("*.yaml")):
@@ -66,10 +72,10 @@ def _option_lines(folders: list[Path]) -> str:
     return "\n".join(lines)
 
 
-def _defaults(conf: Path) -> dict[str, str]:
+def _defaults(conf: Path, primary: Path) -> dict[str, str]:
     """Return the default option of each group: of the primary config, and of the options that it takes."""
     chosen: dict[str, str] = {}
-    waiting = [("", conf / f"{CONFIG_NAME}.yaml")]
+    waiting = [("", primary)]
     while waiting:
         folder, path = waiting.pop()
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}

@@ -10,9 +10,9 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from parc.configuration.errors import UserError, nearest_name
-from parc.configuration.hydra_help import CONFIG_NAME, conf_folder, iteration_overrides, options_of
+from parc.configuration.hydra_help import conf_folder, iteration_overrides, options_of
 from parc.configuration.origins import key_of_override
-from parc.configuration.run_folder import flat
+from parc.configuration.saved_config import flat
 
 _OF_HYDRA = ("hydra", "omegaconf", "antlr4", "yaml")
 
@@ -33,12 +33,17 @@ def _package(module: str) -> str:
 
 
 def in_one_line(
-    error: BaseException, verb: str, overrides: Sequence[str] = (), own_folders: Sequence[Path] = ()
+    error: BaseException,
+    config_name: str,
+    verb: str,
+    overrides: Sequence[str] = (),
+    own_folders: Sequence[Path] = (),
 ) -> UserError:
     """Say what Hydra or OmegaConf found wrong in one line.
 
     Args:
         error: theirs.
+        config_name: of the primary config.
         verb: the program, as it is called.
         overrides: that a config was to be composed with; other arguments among them do no harm.
         own_folders: of the user's own options.
@@ -55,15 +60,15 @@ def in_one_line(
         )
     if match := re.search(r"Could not override '([^']*)'", text):
         key = match[1]
-        return UserError(f"{key}: there is no such key{_nearest_key(key, overrides, folders)}{keys}")
+        return UserError(f"{key}: there is no such key{_nearest_key(key, config_name, overrides, folders)}{keys}")
     if match := re.search(r"Could not delete from config. '([^']*)' does not exist", text):
         key = match[1]
-        return UserError(f"~{key}: there is no such key{_nearest_key(key, overrides, folders)}{keys}")
+        return UserError(f"~{key}: there is no such key{_nearest_key(key, config_name, overrides, folders)}{keys}")
     if match := re.search(r"Could not append to config. An item is already at '([^']*)'", text):
         return UserError(f"+{match[1]}: this key has a value already; expected {match[1]}=VALUE")
     if match := re.search(r"Could not (?:find|load) '([^']*)'", text):
         where, typed = re.match(r"In '([^']*)'", text), _typed(match[1])
-        asked = f" (in {where[1]}.yaml)" if where and where[1] != CONFIG_NAME and typed not in overrides else ""
+        asked = f" (in {where[1]}.yaml)" if where and where[1] != config_name and typed not in overrides else ""
         return UserError(f"{typed}{asked}: there is no such option{_nearest_option(match[1], folders)}{options}")
     if "Config group override must be a string or a list" in text:
         groups = {"", *_groups(folders)}
@@ -81,11 +86,13 @@ def in_one_line(
     return UserError(f"{text[:400].rstrip('. ')}; `{verb} --help` shows what can be given")
 
 
-def _nearest_key(key: str, overrides: Sequence[str], folders: list[Path]) -> str:
+def _nearest_key(key: str, config_name: str, overrides: Sequence[str], folders: list[Path]) -> str:
     groups = _groups(folders)
     if "/" in key:
         return nearest_name(key, sorted(groups))
-    settings = _settings(folders, [each for each in overrides if key_of_override(each) in groups and "," not in each])
+    settings = _settings(
+        config_name, folders, [each for each in overrides if key_of_override(each) in groups and "," not in each]
+    )
     if not key.startswith("hydra."):
         settings.pop("hydra", None)
     known = [name for name in flat(settings) if not name.endswith("_target_")]
@@ -110,7 +117,7 @@ def _typed(option: str) -> str:
     return f"{group}={name}" if group else name
 
 
-def _settings(folders: list[Path], chosen: list[str]) -> dict[str, Any]:
+def _settings(config_name: str, folders: list[Path], chosen: list[str]) -> dict[str, Any]:
     """Return the config of chosen options, for its names; the default one where they cannot be composed."""
     from hydra import compose, initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
@@ -121,7 +128,7 @@ def _settings(folders: list[Path], chosen: list[str]) -> dict[str, Any]:
         GlobalHydra.instance().clear()
         try:
             with initialize_config_dir(str(own), version_base="1.3"):
-                config = compose(CONFIG_NAME, overrides=overrides, return_hydra_config=True)
+                config = compose(config_name, overrides=overrides, return_hydra_config=True)
         except Exception as error:
             if not is_of_hydra(error):
                 raise

@@ -18,6 +18,7 @@ from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, Val
 
 from parc.configuration.errors import SettingsError, nearest_name
 from parc.configuration.schema import Settings, options_of, setting_types, without_marks
+from parc.configuration.trusted import refuse_untrusted
 
 T = TypeVar("T")
 
@@ -29,11 +30,11 @@ class Recipe(Generic[T]):
     What a setting is can be asked of the recipe: `settings.model.diffusion_timesteps`.
 
     Attributes:
-        target: the class.
+        constructor: the class.
         arguments: its settings, checked and of the types that its constructor takes.
     """
 
-    target: Callable[..., T]
+    constructor: Callable[..., T]
     arguments: Mapping[str, Any]
 
     def make(self, **live: Any) -> T:
@@ -45,7 +46,7 @@ class Recipe(Generic[T]):
         Raises:
             UserError: from the constructor.
         """
-        return self.target(**self.arguments, **live)
+        return self.constructor(**self.arguments, **live)
 
     def __getattr__(self, name: str) -> Any:
         """Return a setting."""
@@ -107,6 +108,7 @@ def located(settings: Settings, expected: type, key: str) -> type:
     if not isinstance(name, str) or "." not in name:
         raise SettingsError(f"{key}._target_", f"is {name!r}, expected the dotted name of a class")
     module_name, _, class_name = name.rpartition(".")
+    refuse_untrusted(module_name, f"{key}._target_")
     try:
         module = importlib.import_module(module_name)
     except Exception as error:  # whatever a module does that is no part of this project

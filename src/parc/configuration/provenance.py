@@ -12,6 +12,7 @@ from pathlib import Path
 import parc
 
 COMMAND_VARIABLE = "PARC_COMMAND"  # set for jobs that another command starts
+SWEEP_VARIABLE = "PARC_SWEEP"  # set for the jobs of a sweep
 _PACKAGES = ("torch", "numpy", "hydra-core", "omegaconf", "roma", "safetensors")
 
 
@@ -41,6 +42,11 @@ def command_line() -> str:
     if "TORCHELASTIC_RUN_ID" in os.environ:  # set by torchrun
         starter = ["torchrun", "--nproc-per-node", os.environ["LOCAL_WORLD_SIZE"]]
     return shlex.join([*starter, "-m", f"parc.{Path(program).stem}", *sys.argv[1:]])
+
+
+def sweep_of_this_job() -> str | None:
+    """Return the name of the sweep that this process is a job of; None where it is none."""
+    return os.environ.get(SWEEP_VARIABLE)
 
 
 def continue_command() -> str:

@@ -4,7 +4,7 @@ import inspect
 import types
 import typing
 from collections.abc import Callable
-from dataclasses import dataclass, is_dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from enum import Enum
 from functools import cache
 from typing import Annotated, Any, TypeAlias, TypeVar
@@ -86,3 +86,10 @@ def options_of(annotation: Any) -> list[Any]:
     annotation = without_marks(annotation)
     union = typing.get_origin(annotation) in (typing.Union, types.UnionType)
     return [each for each in typing.get_args(annotation) if each is not type(None)] if union else [annotation]
+
+
+def as_setting(value: Any) -> Any:
+    """Return a checked value as settings have it."""
+    if isinstance(value, Enum):
+        return value.value
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value

@@ -18,6 +18,7 @@ from parc.anim.mjcf import CharacterFile
 from parc.anim.surface_points import surface_points
 from parc.configuration.errors import UserError
 from parc.configuration.files import locked, write_text_whole
+from parc.configuration.schema import FilePath
 from parc.demo_motions.generator import class_of, clip_name, make_clip
 from parc.demo_motions.motion_classes import MOTION_CLASSES
 
@@ -49,7 +50,7 @@ class DemoMotions:
         self,
         clips: int,
         seed: int,
-        folder: str,
+        folder: FilePath,
         min_num_frames: int = 15,
         max_terrain_dim_x: int = 1001,
         max_terrain_dim_y: int = 1001,
@@ -64,6 +65,7 @@ class DemoMotions:
         self.clips = clips
         self.seed = seed
         self.folder = Path(os.path.expandvars(folder)).expanduser()
+        self.halved_classes: list[str] = []
         self.limits = ClipLimits(min_num_frames, max_terrain_dim_x, max_terrain_dim_y)
 
     @property

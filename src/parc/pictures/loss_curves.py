@@ -15,7 +15,8 @@ from matplotlib.ticker import LogFormatter
 from scipy import ndimage
 
 from parc.pictures import palette
-from parc.pictures.metrics import HELD_OUT_LOSS, TERM_PREFIX, TRAIN_LOSS, RunMetrics
+from parc.pictures.metrics import RunMetrics
+from parc.stages.metrics import HELDOUT_LOSS, TERM_PREFIX, TRAIN_LOSS
 
 WIDTH, DPI = 1920, 120  # pixels
 HEIGHT, HEIGHT_OF_A_ROW = 1080, 400  # pixels: a slide, or more for many runs
@@ -60,8 +61,8 @@ def _draw_losses(axes: Axes, runs: list[RunMetrics]) -> None:
     for run, colour in zip(runs, _colours(len(runs)), strict=True):
         if TRAIN_LOSS in run.values:
             _draw_curve(axes, run.values[TRAIN_LOSS], colour, "-", run.name if several else "training")
-        if HELD_OUT_LOSS in run.values:
-            steps, losses = run.values[HELD_OUT_LOSS]
+        if HELDOUT_LOSS in run.values:
+            steps, losses = run.values[HELDOUT_LOSS]
             colour = colour if several else palette.CONTACT
             axes.plot(steps, losses, color=colour, markevery=max(1, len(steps) // 25), **held_out)
             if not several:
@@ -69,7 +70,7 @@ def _draw_losses(axes: Axes, runs: list[RunMetrics]) -> None:
                 _note_ends(axes, steps, losses)
     _dress(axes, "Loss" if several else f"Loss of {runs[0].name}")
     entries = axes.get_legend_handles_labels()[0]
-    if several and any(HELD_OUT_LOSS in run.values for run in runs):
+    if several and any(HELDOUT_LOSS in run.values for run in runs):
         entries += [
             Line2D([], [], color=palette.FAINT_TEXT, linewidth=2, label="training"),
             Line2D([], [], color=palette.FAINT_TEXT, label="held-out clips", **held_out),

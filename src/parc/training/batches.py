@@ -11,7 +11,7 @@ from parc.motion_generator.mdm_heightfield_contact_motion_sampler import (
     MDMHeightfieldContactMotionSampler,
     MotionWindows,
 )
-from parc.training.randomness import generator_for
+from parc.stages.randomness import generator_for
 from parc.training.ranks import Ranks
 
 Batch = tuple[MotionWindows, DiffusionDraws]

@@ -8,7 +8,7 @@ from torch import nn
 
 from parc.motion_generator.mdm import MDM
 from parc.motion_generator.mdm_heightfield_contact_motion_sampler import MDMHeightfieldContactMotionSampler
-from parc.training.randomness import generator_for
+from parc.stages.randomness import generator_for
 
 
 class HeldoutLoss:

@@ -14,24 +14,25 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from parc.configuration.errors import Interrupted, UserError
-from parc.motion_generator.mdm_heightfield_contact_motion_sampler import MDMHeightfieldContactMotionSampler
-from parc.training.batches import batch_at, batches
-from parc.training.checkpoint import (
+from parc.motion_generator.checkpoint import Checkpoint, write_checkpoint
+from parc.motion_generator.checkpoint_files import (
     CHECKPOINT_FOLDER,
     FINAL_CHECKPOINT,
     LATEST_CHECKPOINT,
-    Checkpoint,
     epoch_checkpoint,
     epoch_checkpoints,
-    write_checkpoint,
 )
+from parc.motion_generator.mdm_heightfield_contact_motion_sampler import MDMHeightfieldContactMotionSampler
+from parc.stages.metrics import HELDOUT_LOSS, TRAIN_LOSS, Metrics
+from parc.stages.progress import Progress, write_progress
+from parc.stages.randomness import seed_of
+from parc.stages.stopping import StopRequest
+from parc.training.batches import batch_at, batches
 from parc.training.evaluation import HeldoutLoss
-from parc.training.randomness import seed_of
 from parc.training.ranks import Ranks
-from parc.training.run_log import Display, Metrics, WandbLogger
+from parc.training.run_log import Display, WandbLogger
 from parc.training.state import TrainingState
-from parc.training.stopping import StopRequest
-from parc.training.trainer import Precision, Trainer
+from parc.training.trainer import Precision, TrainerSettings
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ class Outputs:
 
 def run_loop(
     state: TrainingState,
-    trainer: Trainer,
+    trainer: TrainerSettings,
     sampler: MDMHeightfieldContactMotionSampler,
     heldout: HeldoutLoss,
     outputs: Outputs | None,
@@ -152,7 +153,7 @@ def save(state: TrainingState, outputs: Outputs, path: Path) -> None:
     write_checkpoint(path, outputs.checkpoint(state))
 
 
-def save_epoch_checkpoint(state: TrainingState, trainer: Trainer, outputs: Outputs) -> None:
+def save_epoch_checkpoint(state: TrainingState, trainer: TrainerSettings, outputs: Outputs) -> None:
     """Write the checkpoint of an epoch, and take away those that are not to be kept."""
     epoch = state.step // trainer.iters_per_epoch
     save(state, outputs, outputs.folder / CHECKPOINT_FOLDER / epoch_checkpoint(epoch))
@@ -162,17 +163,18 @@ def save_epoch_checkpoint(state: TrainingState, trainer: Trainer, outputs: Outpu
             path.unlink()
 
 
-def save_final(state: TrainingState, outputs: Outputs) -> None:
+def save_final(state: TrainingState, trainer: TrainerSettings, outputs: Outputs) -> None:
     """Write the final checkpoint, which makes the rolling one needless."""
     save(state, outputs, outputs.folder / FINAL_CHECKPOINT)
     (outputs.folder / CHECKPOINT_FOLDER / LATEST_CHECKPOINT).unlink(missing_ok=True)
+    write_progress(outputs.folder, progress_of(outputs.metrics, trainer.epochs, trainer, finished=True))
 
 
 def _measure_before(state: TrainingState, heldout: HeldoutLoss, outputs: Outputs) -> None:
     """Measure the held-out loss before the first step, so that a run shows what it brought."""
     loss = heldout.measure(state.model, state.averaged.module)
     if loss is not None:
-        row = {"step": 0, "epoch": 0, "heldout/loss": loss}
+        row = {"step": 0, "epoch": 0, HELDOUT_LOSS: loss}
         outputs.metrics.add(row)
         outputs.logger.add(row)
         log.info("before training: held-out loss %.3f", loss)
@@ -180,7 +182,7 @@ def _measure_before(state: TrainingState, heldout: HeldoutLoss, outputs: Outputs
 
 def _clips_to_blame(
     state: TrainingState,
-    trainer: Trainer,
+    trainer: TrainerSettings,
     sampler: MDMHeightfieldContactMotionSampler,
     seed: int,
     device: torch.device,
@@ -197,7 +199,7 @@ def _clips_to_blame(
     return [sampler.clip_names[clip] for clip in clips.unique().tolist()]
 
 
-def _skip_step(state: TrainingState, trainer: Trainer, clips: list[str]) -> None:
+def _skip_step(state: TrainingState, trainer: TrainerSettings, clips: list[str]) -> None:
     """Count a step whose loss or gradient is not finite.
 
     Raises:
@@ -217,7 +219,7 @@ def _skip_step(state: TrainingState, trainer: Trainer, clips: list[str]) -> None
 
 def _end_epoch(
     state: TrainingState,
-    trainer: Trainer,
+    trainer: TrainerSettings,
     heldout: HeldoutLoss,
     outputs: Outputs,
     learning_rate: float,
@@ -229,20 +231,28 @@ def _end_epoch(
     if epoch % trainer.epochs_per_checkpoint == 0 or epoch == trainer.epochs:
         heldout_loss = heldout.measure(state.model, state.averaged.module)
         if heldout_loss is not None and math.isfinite(heldout_loss):
-            row["heldout/loss"] = heldout_loss
-    loss = row.get("heldout/loss") if heldout.has_clips else row["train/loss"]
-    if loss is not None and (state.best_loss is None or loss < state.best_loss):
-        state.best_loss = loss
+            row[HELDOUT_LOSS] = heldout_loss
     outputs.metrics.add(row)
     outputs.logger.add(row)
+    write_progress(outputs.folder, progress_of(outputs.metrics, epoch, trainer, finished=False))
     outputs.display.show(row, (trainer.total_steps - state.step) * trainer.batch_size / samples_per_second)
+
+
+def progress_of(metrics: Metrics, epoch: int, trainer: TrainerSettings, finished: bool) -> Progress:
+    """Return how far a run is, with the best held-out loss so far, or else the latest training loss."""
+    figures = {}
+    if HELDOUT_LOSS in metrics.lowest:
+        figures = {"held-out loss": metrics.lowest[HELDOUT_LOSS]}
+    elif TRAIN_LOSS in metrics.latest:
+        figures = {"training loss": metrics.latest[TRAIN_LOSS]}
+    return Progress(epoch, trainer.epochs, "epochs", figures, finished)
 
 
 def epoch_row(state: TrainingState, epoch: int, learning_rate: float, samples_per_second: float) -> dict[str, Any]:
     """Return the row of an epoch: means over its steps. A loss is None where every step was skipped."""
     assert state.model.losses is not None
     numbers: dict[str, float | None] = dict.fromkeys(
-        ["train/loss", *(f"train/{name}" for name in state.model.losses.terms), "grad_norm"]
+        [TRAIN_LOSS, *(f"train/{name}" for name in state.model.losses.terms), "grad_norm"]
     )
     if state.epoch_steps:
         means: Tensor = state.epoch_sums / state.epoch_steps

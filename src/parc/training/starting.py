@@ -3,41 +3,30 @@
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from parc.anim.character import Character
 from parc.configuration.errors import UserError
-from parc.configuration.pieces import make
+from parc.configuration.schema import as_setting
+from parc.motion_generator.checkpoint import Checkpoint, read_starting_point
+from parc.motion_generator.checkpoint_files import newest_checkpoint
 from parc.motion_generator.feature_statistics import compute_statistics
 from parc.motion_generator.features import (
     FeatureStatistics,
     MotionFeatures,
-    RotationType,
     read_statistics,
 )
 from parc.motion_generator.mdm_heightfield_contact_motion_sampler import MDMHeightfieldContactMotionSampler
-from parc.training.checkpoint import (
-    Checkpoint,
-    newest_checkpoint,
-    read_starting_point,
-)
-from parc.training.iteration import Iteration
+from parc.motion_generator.trained_model import recipes_of
 from parc.training.ranks import Ranks
+from parc.training.settings import TrainSettings
 
 STATISTICS_FILE = "sampler_stats.txt"
 # Settings that a model must share with the checkpoint that it starts from: with others, its numbers mean something else.
-_SHARED_WITH_CHECKPOINT = (
-    ("model", "rotation_type"),
-    ("model", "diffusion_timesteps"),
-    ("sampler", "num_frames"),
-    ("sampler", "num_previous_states"),
-    ("sampler", "fps"),
-    ("sampler", "relative_z_style"),
-    ("sampler", "heightmap"),
-)
+_SHARED_BY_MODELS = ("rotation_type", "diffusion_timesteps")
+_SHARED_BY_SAMPLERS = ("num_frames", "num_previous_states", "fps", "relative_z_style", "heightmap")
 
 
 @dataclass(frozen=True)
@@ -58,41 +47,46 @@ class Start:
     statistics: FeatureStatistics
 
 
-def find_start(folder: Path, config: dict[str, Any], character: Character) -> Start | None:
+def find_start(settings: TrainSettings, character: Character) -> Start | None:
     """Find what training starts from: the run's own newest checkpoint beats `iteration.input_model_path`.
 
     Raises:
         UserError: the checkpoint of the previous run is missing, damaged, or of another kind of model.
     """
-    newest = newest_checkpoint(folder)
+    newest = newest_checkpoint(settings.folder)
     if newest:
         path, checkpoint = newest
         return Start(path, checkpoint, {}, {}, checkpoint.statistics)
-    iteration: Iteration = make(config["iteration"], Iteration, "iteration")
-    path = iteration.starting_point()
+    path = settings.iteration.starting_point()
     if path is None:
         return None
     weights, averaged, statistics, checkpoint = read_starting_point(path)
     if checkpoint:
-        _refuse_other_kind(path, checkpoint, config, character)
+        _refuse_other_kind(path, checkpoint, settings, character)
     return Start(path, None, weights, averaged, statistics)
 
 
-def _refuse_other_kind(path: Path, checkpoint: Checkpoint, config: dict[str, Any], character: Character) -> None:
-    for group, key in _SHARED_WITH_CHECKPOINT:
-        theirs, ours = checkpoint.config.get(group, {}).get(key), config[group][key]
-        if theirs != ours:
-            raise UserError(f"{group}.{key} is {ours}, but {path} was trained with {theirs}; expected the same")
+def _refuse_other_kind(path: Path, checkpoint: Checkpoint, settings: TrainSettings, character: Character) -> None:
+    model, sampler = recipes_of(checkpoint.config, str(path))
+    for group, theirs, ours, names in (
+        ("model", model, settings.model, _SHARED_BY_MODELS),
+        ("sampler", sampler, settings.sampler, _SHARED_BY_SAMPLERS),
+    ):
+        for name in names:
+            old, new = getattr(theirs, name), getattr(ours, name)
+            if old != new:
+                raise UserError(
+                    f"{group}.{name} is {as_setting(new)}, but {path} was trained with {as_setting(old)}; expected the same"
+                )
     if checkpoint.character.to_dict() != character.to_dict():
         raise UserError(
-            f"character.char_file {config['character']['char_file']}: {path} was trained with another character; "
+            f"character.char_file {settings.character.path}: {path} was trained with another character; "
             "expected the same bodies, joints and shapes"
         )
 
 
 def find_statistics(
-    folder: Path,
-    config: dict[str, Any],
+    settings: TrainSettings,
     sampler: MDMHeightfieldContactMotionSampler,
     character: Character,
     start: Start | None,
@@ -106,8 +100,8 @@ def find_statistics(
     Raises:
         UserError: the file differs from the checkpoint's and `iteration.allow_other_statistics` is not set.
     """
-    iteration: Iteration = make(config["iteration"], Iteration, "iteration")
-    features = MotionFeatures(character, RotationType(config["model"]["rotation_type"]))
+    iteration = settings.iteration
+    features = MotionFeatures(character, settings.model.rotation_type)
     shape = (sampler.num_frames, features.num_features)
     if start:
         _refuse_other_shape(start.path, start.statistics, shape)
@@ -128,7 +122,7 @@ def find_statistics(
     else:
         return FeatureStatistics(torch.zeros(shape), torch.ones(shape))  # rank 0 sends its own
     if ranks.is_first:
-        statistics.write(folder / STATISTICS_FILE)
+        statistics.write(settings.folder / STATISTICS_FILE)
     return statistics
 
 

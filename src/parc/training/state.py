@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from parc.anim.character import Character
+from parc.motion_generator.checkpoint import Checkpoint, check_weights_fit
 from parc.motion_generator.mdm import MDM
-from parc.training.checkpoint import Checkpoint, check_weights_fit
-from parc.training.trainer import Trainer
+from parc.training.trainer import TrainerSettings
 
 
 class TrainingState:
@@ -20,7 +20,7 @@ class TrainingState:
         trainer: the settings of training.
     """
 
-    def __init__(self, model: MDM, trainer: Trainer) -> None:
+    def __init__(self, model: MDM, trainer: TrainerSettings) -> None:
         self.model = model
         self.trainer = trainer
         self.optimizer = trainer.optimizer(model.denoiser)
@@ -28,7 +28,6 @@ class TrainingState:
         self.step = 0
         self.skipped = 0
         self.skipped_in_a_row = 0
-        self.best_loss: float | None = None
         self.wandb_id: str | None = None
         self.continues_average = False
         assert model.losses is not None
@@ -57,7 +56,7 @@ class TrainingState:
         check_weights_fit(path, checkpoint.progress, {"epoch_sums": self.epoch_sums})
         state = checkpoint.state
         self.step, self.skipped, self.skipped_in_a_row = state["step"], state["skipped"], state["skipped_in_a_row"]
-        self.best_loss, self.wandb_id = state["best_loss"], state["wandb_id"]
+        self.wandb_id = state["wandb_id"]
         self.continues_average, self.epoch_steps = state["continues_average"], state["epoch_steps"]
         self.averaged.n_averaged.fill_(state["averaged_steps"])
         self.epoch_sums.copy_(checkpoint.progress["epoch_sums"])
@@ -103,7 +102,6 @@ class TrainingState:
                 "epoch": self.step // self.trainer.iters_per_epoch,
                 "skipped": self.skipped,
                 "skipped_in_a_row": self.skipped_in_a_row,
-                "best_loss": self.best_loss,
                 "wandb_id": self.wandb_id,
                 "continues_average": self.continues_average,
                 "epoch_steps": self.epoch_steps,
@@ -120,7 +118,7 @@ class TrainingState:
         self.averaged.module.load_state_dict(averaged)
 
     def update_average(self) -> None:
-        """Average the weights of the step that was made; a copy of them at first (see `Trainer.ema_start_step`)."""
+        """Average the weights of the step that was made; a copy of them at first (see `TrainerSettings.ema_start_step`)."""
         if self.step < self.trainer.ema_start_step and not self.continues_average:
             self.averaged.n_averaged.zero_()
         self.averaged.update_parameters(self.model.denoiser)

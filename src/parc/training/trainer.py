@@ -9,6 +9,7 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from parc.configuration.errors import UserError
+from parc.configuration.schema import MayChange, MayGrow
 
 
 class LearningRateSchedule(str, Enum):
@@ -29,7 +30,7 @@ COSINE_END = 0.1  # share of the learning rate that a cosine schedule ends with
 
 
 @dataclass(frozen=True)
-class Trainer:
+class TrainerSettings:
     """The settings of training.
 
     Attributes:
@@ -52,11 +53,11 @@ class Trainer:
     """
 
     batch_size: int
-    epochs: int
+    epochs: MayGrow[int]
     iters_per_epoch: int
-    epochs_per_checkpoint: int
-    keep_last_checkpoints: int | None
-    minutes_per_latest: float
+    epochs_per_checkpoint: MayChange[int]
+    keep_last_checkpoints: MayChange[int | None]
+    minutes_per_latest: MayChange[float]
     learning_rate: float
     learning_rate_schedule: LearningRateSchedule
     warmup_steps: int
@@ -66,7 +67,7 @@ class Trainer:
     ema_start_step: int
     precision: Precision
     max_skipped_in_a_row: int
-    heldout_windows: int
+    heldout_windows: MayChange[int]
 
     def __post_init__(self) -> None:
         at_least_one = ["batch_size", "epochs", "iters_per_epoch", "epochs_per_checkpoint", "heldout_windows"]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from parc.configuration.errors import UserError
 from parc.configuration.hydra_help import conf_folder, iteration_overrides
+from parc.configuration.schema import FilePath
 
 RUN_FOLDER = "p1_train_gen"  # of an iteration, in the folder of its name
 
@@ -26,10 +27,10 @@ class Iteration:
 
     name: str
     previous: str | None
-    previous_run: str | None
-    input_model_path: str | None
-    sampler_stats_filepath: str | None
-    new_motions: str | list[str] | None
+    previous_run: FilePath | None
+    input_model_path: FilePath | None
+    sampler_stats_filepath: FilePath | None
+    new_motions: FilePath | list[FilePath] | None
     allow_other_statistics: bool
 
     def starting_point(self) -> Path | None:

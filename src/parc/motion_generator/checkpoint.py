@@ -1,7 +1,5 @@
 """Checkpoints: one safetensors file each, whole or absent, checked by a digest, enough by itself."""
 
-import logging
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,29 +11,24 @@ from typing_extensions import TypedDict
 
 from parc.anim.character import Character
 from parc.configuration.errors import UserError
+from parc.configuration.older_configs import up_to_date
+from parc.configuration.saved_config import versioned
 from parc.configuration.tensor_files import read_tensors, write_tensors
 from parc.motion_generator.features import FeatureStatistics
-from parc.motion_generator.parc_checkpoint import parameters_from_parc
-
-log = logging.getLogger(__name__)
+from parc.motion_generator.parc_checkpoint import diffusion_timesteps_of, parameters_from_parc
 
 CHECKPOINT_FORMAT = "parc checkpoint 1"
-CHECKPOINT_FOLDER = "checkpoints"
-FINAL_CHECKPOINT = "final_model.ckpt"
-LATEST_CHECKPOINT = "latest.ckpt"
-_EPOCH_NAME = re.compile(r"model_epoch_(\d+)\.ckpt")
 _PARTS = ("model", "ema", "optimizer", "progress")
 _TEXTS = TypeAdapter(dict[str, str])
 
 
 class Counters(TypedDict):
-    """Where a training is, as plain numbers and text (see `TrainingState`)."""
+    """Where a training is, as plain numbers and text."""
 
     step: int
     epoch: int
     skipped: int
     skipped_in_a_row: int
-    best_loss: float | None
     wandb_id: str | None
     continues_average: bool
     epoch_steps: int
@@ -52,7 +45,7 @@ class Checkpoint:
         optimizer: the optimiser's numbers, "<weight>/<quantity>".
         progress: sums of the running epoch.
         statistics: of the features.
-        config: the run's whole config.
+        config: the run's whole config, as this version writes it.
         character: of the motions.
         clips: digest of all that is read of each clip, by name, in order, held-out ones included.
         state: step and other counters.
@@ -74,18 +67,13 @@ class Checkpoint:
 _COUNTERS = TypeAdapter(Counters)
 
 
-def epoch_checkpoint(epoch: int) -> str:
-    """Return the name of the checkpoint after an epoch."""
-    return f"model_epoch_{epoch}.ckpt"
-
-
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint whole (see `write_whole`), with the digest of all it holds."""
     tensors = {"statistics.mean": checkpoint.statistics.mean, "statistics.std": checkpoint.statistics.std}
     for part in _PARTS:
         tensors |= {f"{part}.{name}": tensor for name, tensor in getattr(checkpoint, part).items()}
     description = {
-        "config": checkpoint.config,
+        "config": versioned(checkpoint.config),
         "character": checkpoint.character.to_dict(),
         "clips": checkpoint.clips,
         "state": checkpoint.state,
@@ -104,7 +92,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise UserError(f"checkpoint {path}: there is no such file; give a .ckpt of a run")
     description, tensors = read_tensors(path, CHECKPOINT_FORMAT)
     try:
-        return _assembled(tensors, description)
+        return _assembled(path, tensors, description)
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:160]
         raise UserError(f"{path}: no checkpoint that this version can read ({reason}); use another one") from error
@@ -120,53 +108,26 @@ def read_starting_point(
     Raises:
         UserError: the file is missing or neither kind of checkpoint.
     """
-    if path.is_file() and _begins_like_a_zip_file(path):
-        return (*_read_parc_checkpoint(path), None)
+    if is_of_parc(path):
+        weights, averaged, statistics, _ = read_parc_checkpoint(path)
+        return weights, averaged, statistics, None
     checkpoint = read_checkpoint(path)
     return checkpoint.model, checkpoint.ema, checkpoint.statistics, checkpoint
 
 
-def _begins_like_a_zip_file(path: Path) -> bool:
+def is_of_parc(path: Path) -> bool:
+    """Say whether a checkpoint is one of PARC's: torch's files are zip files.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    if not path.is_file():
+        return False
     try:
         with path.open("rb") as file:
             return file.read(2) == b"PK"
     except OSError as error:
         raise UserError(f"checkpoint {path}: cannot be read ({error.strerror})") from error
-
-
-def newest_checkpoint(folder: Path) -> tuple[Path, Checkpoint] | None:
-    """Return the furthest whole checkpoint of a run; damaged ones are reported and passed over."""
-    found = None
-    for path in checkpoint_files(folder):
-        try:
-            checkpoint = read_checkpoint(path)
-        except UserError as error:
-            log.warning("%s", error)
-            continue
-        if found is None or checkpoint.state["step"] > found[1].state["step"]:
-            found = (path, checkpoint)
-        # Epoch checkpoints come newest first: none after the first whole one can be further.
-        if _EPOCH_NAME.fullmatch(path.name):
-            break
-    if found is None and checkpoint_files(folder):
-        log.warning("%s: no checkpoint is whole, training begins anew", folder)
-    return found
-
-
-def checkpoint_files(folder: Path) -> list[Path]:
-    """Return a run's checkpoints: the final one, the latest, then those of epochs, newest first."""
-    rolling = [folder / FINAL_CHECKPOINT, folder / CHECKPOINT_FOLDER / LATEST_CHECKPOINT]
-    return [path for path in rolling if path.is_file()] + epoch_checkpoints(folder)
-
-
-def epoch_checkpoints(folder: Path, last: int | None = None) -> list[Path]:
-    """Return a run's epoch checkpoints up to epoch `last` if that is given, newest first."""
-    numbered = []
-    for path in (folder / CHECKPOINT_FOLDER).glob("model_epoch_*.ckpt"):
-        match = _EPOCH_NAME.fullmatch(path.name)
-        if match and (last is None or int(match[1]) <= last):
-            numbered.append((int(match[1]), path))
-    return [path for _, path in sorted(numbered, reverse=True)]
 
 
 def check_weights_fit(path: Path, weights: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
@@ -191,7 +152,7 @@ def check_weights_fit(path: Path, weights: dict[str, Tensor], expected: dict[str
         raise UserError(f"checkpoint {path}: weight {unknown[0]} is unknown; was it made with another model?")
 
 
-def _assembled(tensors: dict[str, Tensor], description: dict[str, Any]) -> Checkpoint:
+def _assembled(path: Path, tensors: dict[str, Tensor], description: dict[str, Any]) -> Checkpoint:
     parts: dict[str, dict[str, Tensor]] = {part: {} for part in _PARTS}
     for name, tensor in tensors.items():
         part, _, rest = name.partition(".")
@@ -200,7 +161,7 @@ def _assembled(tensors: dict[str, Tensor], description: dict[str, Any]) -> Check
     return Checkpoint(
         **parts,
         statistics=FeatureStatistics(tensors["statistics.mean"], tensors["statistics.std"]),
-        config=dict(description["config"]),
+        config=up_to_date(dict(description["config"]), str(path)),
         character=Character.from_dict(description["character"]),
         clips=_TEXTS.validate_python(description["clips"], strict=True),
         state=_COUNTERS.validate_python(description["state"], strict=True),
@@ -208,7 +169,15 @@ def _assembled(tensors: dict[str, Tensor], description: dict[str, Any]) -> Check
     )
 
 
-def _read_parc_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor], FeatureStatistics]:
+def read_parc_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor], FeatureStatistics, int]:
+    """Read one of PARC's checkpoints, through torch's allow-list (`weights_only`).
+
+    Returns:
+        Weights and averaged weights by our names, the statistics of the features, and the number of diffusion steps.
+
+    Raises:
+        UserError: it is no checkpoint of PARC's, or holds anything but tensors and plain values.
+    """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         extra = content["extra"]
@@ -216,7 +185,8 @@ def _read_parc_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Tens
             torch.as_tensor(extra["_mdm_features_mean"]).float().cpu(),
             torch.as_tensor(extra["_mdm_features_std"]).float().cpu(),
         )
-        weights = [_denoiser_weights(content[name]) for name in ("model", "ema_model")]
+        weights, averaged = (_denoiser_state(content[name]) for name in ("model", "ema_model"))
+        timesteps = diffusion_timesteps_of(averaged)
     except Exception as error:
         # torch's own errors for broken or forbidden content are of many kinds, their first line says which.
         reason = " ".join((str(error).splitlines() or [type(error).__name__])[0].split())[:160]
@@ -224,13 +194,11 @@ def _read_parc_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Tens
             f"checkpoint {path}: not one of PARC's that can be read safely ({reason}); expected a dict with 'model', "
             "'ema_model' and 'extra' that holds tensors and plain values only"
         ) from error
-    return weights[0], weights[1], statistics
+    return parameters_from_parc(weights), parameters_from_parc(averaged), statistics, timesteps
 
 
-def _denoiser_weights(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return our names for a state dict of PARC's, wherever the denoiser sits in it."""
+def _denoiser_state(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the denoiser's part of a state dict of PARC's, wherever it sits in it."""
     marker = "_embed_t.time_embed.0.weight"
     prefix = next(name.removesuffix(marker) for name in state if name.endswith(marker))
-    return parameters_from_parc(
-        {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
-    )
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}

@@ -1,0 +1,48 @@
+"""What the process of a job does: the run of a config, whatever its stage."""
+
+import faulthandler
+import json
+import os
+import sys
+from typing import Any
+
+from parc.configuration.errors import exit_with_one_line
+from parc.configuration.messages import show_messages
+from parc.configuration.provenance import COMMAND_VARIABLE, SWEEP_VARIABLE, command_line
+from parc.configuration.trusted import trust, trusted_packages
+from parc.stages.stage import Run, read_run
+
+
+def description_of(run: Run[Any], sweep: str | None) -> dict[str, Any]:
+    """Return what another process needs to do a run, as plain values.
+
+    Args:
+        run: to be done; its config names its stage.
+        sweep: that it is a job of; None for a job by itself.
+    """
+    return {
+        "config": run.settings.record.config,
+        "command": command_line(),
+        "sweep": sweep,
+        "packages": trusted_packages(),
+    }
+
+
+def run_described(job: dict[str, Any]) -> None:
+    """Do the run of a job (see `description_of`).
+
+    Raises:
+        UserError: an input or the folder is not as it should be.
+        Interrupted: a signal came; the state is saved, and the same job continues.
+    """
+    os.environ[COMMAND_VARIABLE] = job["command"]
+    if job["sweep"] is not None:
+        os.environ[SWEEP_VARIABLE] = job["sweep"]
+    trust(job["packages"])
+    read_run(job["config"]).start()
+
+
+if __name__ == "__main__":
+    faulthandler.enable()
+    show_messages()
+    exit_with_one_line(lambda: run_described(json.load(sys.stdin)))

@@ -1,0 +1,128 @@
+"""A stage of an iteration in a chain: which overrides are its, and the run that they compose."""
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from parc.cluster.sweeping import checked_run, launcher_settings
+from parc.configuration.errors import UserError
+from parc.configuration.hydra_help import iteration_overrides
+from parc.configuration.hydra_messages import in_one_line, is_of_hydra
+from parc.configuration.origins import key_of_override
+from parc.stages.stage import Run
+
+# What the first iteration starts from; later ones start from the one before, on its dataset and the clips made since.
+_OF_THE_FIRST = (
+    "dataset",
+    "iteration.previous",
+    "iteration.previous_run",
+    "iteration.input_model_path",
+    "iteration.sampler_stats_filepath",
+)
+
+
+@dataclass(frozen=True)
+class ComposedStage:
+    """A stage of an iteration, composed and checked.
+
+    Attributes:
+        stage, iteration: their names.
+        run: what it does.
+        launcher: the settings of the launcher that is to start it.
+        overwrite: whether its run is to start anew.
+    """
+
+    stage: str
+    iteration: str
+    run: Run[Any]
+    launcher: dict[str, Any]
+    overwrite: bool
+
+
+def composed_stage(
+    stage: str, iteration: str, before: str | None, overrides: list[str], folders: list[Path]
+) -> ComposedStage:
+    """Compose and check a stage of an iteration.
+
+    Args:
+        stage: its name.
+        iteration: an option of the group, or the name of one that `iteration=next` describes.
+        before: the one before it in the chain.
+        overrides: of every stage that knows their key.
+        folders: of options: the project's, and the user's own.
+
+    Raises:
+        UserError: its config is wrong; names the iteration.
+    """
+    own = [*iteration_overrides(iteration, folders, before), *_overrides_of(stage, before, overrides, folders)]
+    try:
+        composed = _composed(stage, own, folders)
+        loader = GlobalHydra.instance().config_loader()
+        HydraConfig.instance().set_config(composed)
+        launcher = launcher_settings(composed)
+    except Exception as error:
+        if not is_of_hydra(error):
+            raise
+        reason = in_one_line(error, stage, f"python -m parc.{stage}", own, folders[1:])
+        raise UserError(f"{iteration}: {reason}; nothing was started") from error
+    run, overwrite = checked_run(iteration, composed, loader, own)
+    return ComposedStage(stage, iteration, run, launcher, overwrite)
+
+
+def _composed(stage: str, overrides: list[str], folders: list[Path]) -> DictConfig:
+    search = f"hydra.searchpath=[{','.join(repr(str(folder.absolute())) for folder in folders[1:])}]"
+    with initialize_config_dir(str(folders[0]), version_base="1.3"):
+        return compose(stage, [*overrides, search], return_hydra_config=True)
+
+
+def _overrides_of(stage: str, before: str | None, overrides: list[str], folders: list[Path]) -> list[str]:
+    known = _names_in(stage, tuple(folders))
+    first_only = [each for each in overrides if _is_of_the_first(each)] if before else []
+    return [each for each in overrides if each not in first_only and _first_name(each) in known]
+
+
+def refuse_what_no_stage_knows(stages: list[str], overrides: list[str], folders: list[Path]) -> None:
+    """Check that each override is one of some stage's: each stage takes those whose group or key it has.
+
+    Raises:
+        UserError: one is not; names the nearest that is.
+    """
+    known = frozenset().union(*(_names_in(stage, tuple(folders)) for stage in stages))
+    for override in overrides:
+        if _first_name(override) not in known:
+            # Composing with it says what is wrong with it, and what is near.
+            try:
+                _composed(stages[0], [override], folders)
+            except Exception as error:
+                if not is_of_hydra(error):
+                    raise
+                raise in_one_line(error, stages[0], f"python -m parc.{stages[0]}", [override], folders[1:]) from error
+
+
+def _first_name(override: str) -> str:
+    return re.split(r"[./]", key_of_override(override))[0]
+
+
+@cache
+def _names_in(stage: str, folders: tuple[Path, ...]) -> frozenset[str]:
+    """Return the names at the top of a stage's config, and of its groups."""
+    try:
+        composed = _composed(stage, [], list(folders))
+    except Exception as error:
+        if not is_of_hydra(error):
+            raise
+        raise in_one_line(error, stage, f"python -m parc.{stage}", [], list(folders[1:])) from error
+    groups = [re.split("/", str(group))[0] for group in composed.hydra.runtime.choices]
+    return frozenset([*map(str, composed), *groups])
+
+
+def _is_of_the_first(override: str) -> bool:
+    key = key_of_override(override)
+    return any(key == each or key.startswith(f"{each}.") for each in _OF_THE_FIRST)

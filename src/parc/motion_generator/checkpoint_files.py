@@ -1,0 +1,55 @@
+"""The checkpoints in a run's folder: their names, and which one is the furthest."""
+
+import logging
+import re
+from pathlib import Path
+
+from parc.configuration.errors import UserError
+from parc.motion_generator.checkpoint import Checkpoint, read_checkpoint
+
+log = logging.getLogger(__name__)
+
+CHECKPOINT_FOLDER = "checkpoints"
+FINAL_CHECKPOINT = "final_model.ckpt"
+LATEST_CHECKPOINT = "latest.ckpt"
+_EPOCH_NAME = re.compile(r"model_epoch_(\d+)\.ckpt")
+
+
+def epoch_checkpoint(epoch: int) -> str:
+    """Return the name of the checkpoint after an epoch."""
+    return f"model_epoch_{epoch}.ckpt"
+
+
+def newest_checkpoint(folder: Path) -> tuple[Path, Checkpoint] | None:
+    """Return the furthest whole checkpoint of a run; damaged ones are reported and passed over."""
+    found = None
+    for path in checkpoint_files(folder):
+        try:
+            checkpoint = read_checkpoint(path)
+        except UserError as error:
+            log.warning("%s", error)
+            continue
+        if found is None or checkpoint.state["step"] > found[1].state["step"]:
+            found = (path, checkpoint)
+        # Epoch checkpoints come newest first: none after the first whole one can be further.
+        if _EPOCH_NAME.fullmatch(path.name):
+            break
+    if found is None and checkpoint_files(folder):
+        log.warning("%s: no checkpoint is whole, training begins anew", folder)
+    return found
+
+
+def checkpoint_files(folder: Path) -> list[Path]:
+    """Return a run's checkpoints: the final one, the latest, then those of epochs, newest first."""
+    rolling = [folder / FINAL_CHECKPOINT, folder / CHECKPOINT_FOLDER / LATEST_CHECKPOINT]
+    return [path for path in rolling if path.is_file()] + epoch_checkpoints(folder)
+
+
+def epoch_checkpoints(folder: Path, last: int | None = None) -> list[Path]:
+    """Return a run's epoch checkpoints up to epoch `last` if that is given, newest first."""
+    numbered = []
+    for path in (folder / CHECKPOINT_FOLDER).glob("model_epoch_*.ckpt"):
+        match = _EPOCH_NAME.fullmatch(path.name)
+        if match and (last is None or int(match[1]) <= last):
+            numbered.append((int(match[1]), path))
+    return [path for _, path in sorted(numbered, reverse=True)]

@@ -1,0 +1,72 @@
+"""The verb of a stage: from a command line to a run."""
+
+import faulthandler
+import sys
+from typing import Any
+
+from omegaconf import DictConfig
+
+from parc.configuration.composing import (
+    compose_from_command_line,
+    config_from_file,
+    origin_in_file,
+    overwrite_of,
+    refuse_launcher,
+    run_config,
+    take_config_file,
+)
+from parc.configuration.errors import UserError, exit_with_one_line
+from parc.configuration.messages import show_messages
+from parc.configuration.origins import key_of, origin_of, overrides_of, with_origin
+
+
+def run_verb(name: str) -> None:
+    """Run the stage of a primary config as this process's command line asks, and leave the process.
+
+    Args:
+        name: of the primary config, `conf/NAME.yaml`, and of the verb, `python -m parc.NAME`.
+    """
+    faulthandler.enable()
+    show_messages()
+    exit_with_one_line(lambda: run_command_line(name, sys.argv[1:]))
+
+
+def run_command_line(name: str, arguments: list[str]) -> None:
+    """Run what the arguments of a command line ask for.
+
+    Raises:
+        UserError: an argument, the config, an input or the folder is not as it should be.
+        Interrupted: a signal came; the state is saved.
+    """
+    path, arguments = take_config_file(arguments)
+    if path:
+        config, overwrite = config_from_file(path, arguments)
+        try:
+            _start(config, overwrite)
+        except UserError as error:
+            raise with_origin(error, origin_in_file(error, path, arguments)) from error
+        return
+    composed: list[tuple[DictConfig, Any, Any]] = []
+
+    def keep(config: DictConfig) -> None:
+        from hydra.core.global_hydra import GlobalHydra
+        from hydra.core.hydra_config import HydraConfig
+
+        # Hydra hands over the config without its own part, which says where keys came from.
+        composed.append((config, HydraConfig.get(), GlobalHydra.instance().config_loader()))
+
+    compose_from_command_line(arguments, name, f"python -m parc.{name}", keep)
+    # The run begins when Hydra has left: it would dress every error in words of its own.
+    for config, hydra, loader in composed:
+        try:
+            refuse_launcher(hydra)
+            _start(run_config(config), overwrite_of(config))
+        except UserError as error:
+            raise with_origin(error, origin_of(key_of(error), hydra, loader, overrides_of(hydra))) from error
+
+
+def _start(config: dict[str, Any], overwrite: bool) -> None:
+    # A stage's own modules may take seconds to import: --help and --cfg job do without.
+    from parc.stages.stage import read_run
+
+    read_run(config).start(overwrite)

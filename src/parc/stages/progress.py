@@ -1,0 +1,52 @@
+"""How far a run is: a word that it leaves in its folder, for tables. They need no code of the stage to read it."""
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from parc.configuration.files import write_text_whole
+
+PROGRESS_FILE = "progress.json"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is.
+
+    Attributes:
+        done: how many of what is counted.
+        total: how many there are to be.
+        unit: what is counted: epochs, motions.
+        figures: what to judge the run by, by name.
+        finished: whether the whole result is there.
+    """
+
+    done: int
+    total: int
+    unit: str
+    figures: dict[str, float]
+    finished: bool
+
+
+_PROGRESS = TypeAdapter(Progress)
+
+
+def write_progress(folder: Path, progress: Progress) -> None:
+    """Leave word of how far a run is in its folder.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    write_text_whole(folder / PROGRESS_FILE, json.dumps(asdict(progress)) + "\n")
+
+
+def read_progress(folder: Path) -> Progress | None:
+    """Return how far the run of a folder is; None where it has not begun, or says nothing that can be read."""
+    try:
+        progress = _PROGRESS.validate_json((folder / PROGRESS_FILE).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return progress if all(map(math.isfinite, progress.figures.values())) else None

@@ -1,0 +1,37 @@
+"""What a training computes on."""
+
+import os
+
+import torch
+
+from parc.configuration.errors import UserError
+from parc.training.ranks import Ranks
+
+
+def find_device(name: str, ranks: Ranks) -> torch.device:
+    """Return the device that a config names.
+
+    Raises:
+        UserError: this machine does not have it.
+    """
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if name == "cpu" or (name == "auto" and count == 0):
+        return torch.device("cpu")
+    number = int(name.partition(":")[2] or ranks.local_rank)
+    if number >= count:
+        raise UserError(
+            f"device is {name}, but this machine has {count} GPUs that torch {torch.__version__} can use; "
+            "give device=cpu, or device=auto for the GPU where there is one"
+        )
+    torch.cuda.set_device(number)
+    return torch.device("cuda", number)
+
+
+def compute_deterministically(threads: int | None) -> None:
+    """Make every computation of this process give the same numbers each time, on so many CPU threads (None: all cores)."""
+    if threads is not None:
+        torch.set_num_threads(threads)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    # Filling fresh memory costs time, and no computation here reads what it has not written.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]

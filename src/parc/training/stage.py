@@ -1,0 +1,42 @@
+"""Training as a stage: `python -m parc.train`, conf/train.yaml."""
+
+from parc.configuration.errors import UserError
+from parc.motion_generator.checkpoint import read_checkpoint
+from parc.motion_generator.checkpoint_files import FINAL_CHECKPOINT
+from parc.stages.stage import Stage
+from parc.training.device import find_device
+from parc.training.ranks import find_ranks
+from parc.training.settings import CONFIG_FILE, TrainSettings
+from parc.training.train import train
+
+
+def is_trained(settings: TrainSettings) -> bool:
+    """Say whether the run's final checkpoint is there, whole, and has had all its steps."""
+    path = settings.folder / FINAL_CHECKPOINT
+    try:
+        return path.is_file() and read_checkpoint(path).state["step"] >= settings.trainer.total_steps
+    except UserError:
+        return False  # `newest_checkpoint` reports it
+
+
+def check_inputs(settings: TrainSettings) -> None:
+    """Check that a run can start here: its device, character, clips and previous run.
+
+    Raises:
+        UserError: something is missing; names the key.
+    """
+    find_device(settings.device, find_ranks())
+    settings.character.read()
+    settings.dataset.entries()
+    settings.iteration.starting_point()
+
+
+TRAIN = Stage(
+    name="train",
+    settings=TrainSettings,
+    config_file=CONFIG_FILE,
+    result=FINAL_CHECKPOINT,
+    check_inputs=check_inputs,
+    run=train,
+    is_finished=is_trained,
+)

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from paper_settings import AUGMENTATION, GRID, WEIGHTS, paper_sampler
+from parc.anim.character import Character
 from parc.anim.motion_library import library_of
 from parc.anim.surface_points import collision_points
 from parc.configuration.errors import UserError
@@ -127,6 +128,20 @@ def test_noise_on_previous_states_reaches_the_denoiser_but_not_the_truth(make_mo
     difference = (seen[0] - seen[1]).abs()
     assert difference[..., :76].max() > 0.1  # root, joints
     assert difference[..., 76:].max() == 0  # contacts have no noise
+
+
+def test_a_step_poses_the_true_motion_once_and_the_predicted_one_once(make_model, windows, monkeypatch):
+    model, posed = make_model(), []
+    original = Character.forward_kinematics
+
+    def counting(self, root_pos, *rotations):
+        posed.append(root_pos)
+        return original(self, root_pos, *rotations)
+
+    monkeypatch.setattr(Character, "forward_kinematics", counting)
+    model(dataclasses.replace(windows, previous=None), model.draw(torch.Generator().manual_seed(0), 8))
+    assert [each.requires_grad for each in posed] == [False, True]
+    assert posed[0] is windows.frames.root_pos
 
 
 @pytest.mark.parametrize("rotation_type", list(RotationType))

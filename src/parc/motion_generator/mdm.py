@@ -12,7 +12,7 @@ from parc.configuration.errors import UserError
 from parc.motion_generator.diffusion import CosineDiffusion, ddim_transitions
 from parc.motion_generator.features import FeatureStatistics, Motion, MotionFeatures, RotationType
 from parc.motion_generator.local_heightmap import HeightmapGrid
-from parc.motion_generator.losses import MotionLosses, Surroundings
+from parc.motion_generator.losses import MotionLosses, TerrainAndTarget
 from parc.motion_generator.mdm_heightfield_contact_motion_sampler import MotionWindows
 from parc.motion_generator.mdm_transformer import Conditions, MDMTransformer, heightmap_tokens_along
 
@@ -226,11 +226,11 @@ class MDM(nn.Module):
         with torch.autocast(clean.device.type, torch.bfloat16, enabled=autocast):
             prediction = self.denoiser(noisy, draws.timestep, conditions)
         predicted = self.features.decode(self.statistics.unstandardise(prediction.float()))
-        return self.losses.per_sample(predicted, true, self.surroundings(windows))
+        return self.losses.per_sample(predicted, true, self.terrain_and_target(windows))
 
-    def surroundings(self, windows: MotionWindows) -> Surroundings:
+    def terrain_and_target(self, windows: MotionWindows) -> TerrainAndTarget:
         """Return what the losses know of windows beyond their motions."""
-        return Surroundings(
+        return TerrainAndTarget(
             heightmap=windows.heightmap,
             min_point=torch.tensor([self.grid.min_x, self.grid.min_y], device=windows.heightmap.device),
             spacing=self.grid.spacing,

@@ -23,11 +23,11 @@ from parc.benchmarks.setting import NoDenoiser, Setting, draw_windows, paper_con
 from parc.benchmarks.start import begin_run, seconds_to_next_step
 from parc.benchmarks.timing import Action, Durations, measure_in_turns, waiting_share
 from parc.configuration.pieces import make
+from parc.motion_generator.denoiser import Conditions
 from parc.motion_generator.feature_statistics import compute_statistics
 from parc.motion_generator.features import MotionFeatures, PosedMotion
 from parc.motion_generator.losses import MotionLosses, TerrainAndTarget
 from parc.motion_generator.mdm_heightfield_contact_motion_sampler import MotionWindows
-from parc.motion_generator.mdm_transformer import Conditions
 from parc.training.randomness import generator_for
 from parc.training.trainer import Precision
 
@@ -200,7 +200,8 @@ def generation(setting: Setting, turns: int) -> list[Row]:
 
     def generate(autocast: bool) -> None:
         model.denoiser.eval()
-        model.generate(conditions, generator_for(0, "noise", 0), DDIM_TIMESTEPS, autocast=autocast)
+        generators = [generator_for(0, "noise", number) for number in range(64)]
+        model.generate(conditions, generators, DDIM_TIMESTEPS, autocast=autocast)
 
     actions: dict[str, Action] = {"fp32": lambda: generate(False), "bf16": lambda: generate(True)}
     measured, own = in_turns(setting, actions, turns)

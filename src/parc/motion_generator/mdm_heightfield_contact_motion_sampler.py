@@ -17,9 +17,9 @@ from parc.anim.mirror import MIRRORED
 from parc.anim.motion_library import Frames, MotionLibrary, runs
 from parc.anim.rotations import heading, rotate_xy, turn_about_z
 from parc.configuration.errors import UserError
+from parc.motion_generator.denoiser import MAX_HEIGHT
 from parc.motion_generator.heightmap_augmentation import HeightmapAugmentation
 from parc.motion_generator.local_heightmap import HeightmapGrid, height_under, local_heightmaps
-from parc.motion_generator.mdm_transformer import MAX_HEIGHT
 
 FEWEST_CLIPS_WITH_HELDOUT = 20
 HELDOUT_SHARE = 0.05

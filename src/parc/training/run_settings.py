@@ -85,7 +85,7 @@ def _check_combinations(config: dict[str, Any]) -> None:
     if kind not in ("auto", "cpu", "cuda") or (number and not (kind == "cuda" and number.isdigit())):
         raise UserError(f"device is {device!r}, expected auto, cpu, cuda or cuda:N")
     sampler = recipe(config["sampler"], MDMHeightfieldContactMotionSampler, "sampler")
-    MDM.check_with_sampler(sampler.heightmap)
+    MDM.check_with_sampler(recipe(config["model"], MDM, "model").denoiser, sampler.heightmap)
     previous = config["iteration"]["previous_run"]
     if previous is not None and Path(previous).expanduser().absolute() == Path(config["output_dir"]).absolute():
         raise UserError(

@@ -15,8 +15,8 @@ from parc.stages.command import run_command_line
 from synthetic_clips import random_clip
 
 TINY_MODEL = [
-    "model.d_model=16", "model.num_heads=2", "model.d_hid=16", "model.num_layers=1", "model.mlp_width=16",
-    "model.target_mlp_width=16",
+    "model.denoiser.d_model=16", "model.denoiser.num_heads=2", "model.denoiser.d_hid=16", "model.denoiser.num_layers=1",
+    "model.denoiser.mlp_width=16", "model.denoiser.target_mlp_width=16",
 ]  # fmt: skip
 QUICK = [
     "dataset=clips", "dataset.motion_lib_file=clips", "logger=off", "device=cpu", "threads=1", "trainer.batch_size=2",

@@ -7,13 +7,13 @@ import torch
 from golden_arrays import golden_points, read_golden
 from parc.anim.character import Character
 from parc.anim.motion_library import MotionLibrary
+from parc.motion_generator.canonical_frame import RelativeZStyle
 from parc.motion_generator.features import FeatureStatistics
 from parc.motion_generator.heightmap_augmentation import MaxpoolAndBoxes, NoAugmentation
 from parc.motion_generator.local_heightmap import HeightmapGrid
 from parc.motion_generator.losses import Distance, LossWeights, MotionLosses
 from parc.motion_generator.mdm_heightfield_contact_motion_sampler import (
     MDMHeightfieldContactMotionSampler,
-    RelativeZStyle,
     TargetSettings,
 )
 

@@ -89,14 +89,14 @@ def test_more_epochs_of_a_cosine_schedule_are_another_run(shell, clips):
 def test_another_config_in_a_started_folder_is_refused_with_the_differences(shell, clips):
     assert shell.train(*TINY).code == 0
     before = shell.files()
-    answer = shell.train(*TINY, "model.dropout=0.2", "seed=4")
+    answer = shell.train(*TINY, "model.denoiser.dropout=0.2", "seed=4")
     assert answer.code == 1
     assert answer.err == (
-        f"error: {shell.folder}/{RUN} was started with another config (model.dropout: 0.1 -> 0.2; seed: 0 -> 4); give "
+        f"error: {shell.folder}/{RUN} was started with another config (model.denoiser.dropout: 0.1 -> 0.2; seed: 0 -> 4); give "
         f"output_dir={shell.folder}/{RUN}_2 for a new run, or overwrite=true to start this one anew\n"
     )
     assert shell.files() == before
-    assert shell.train(*TINY, "model.dropout=0.2", "seed=4", f"output_dir={RUN}_2").code == 0
+    assert shell.train(*TINY, "model.denoiser.dropout=0.2", "seed=4", f"output_dir={RUN}_2").code == 0
 
 
 def test_overwrite_starts_a_run_anew_and_is_kept_in_no_config(shell, clips):
@@ -172,7 +172,7 @@ def test_a_users_own_options_live_outside_the_checkout(shell, clips):
         + "\n".join(each.removeprefix("model.").replace("=", ": ") for each in TINY_MODEL)
     )
     assert shell.train("--config-dir", "mine", *QUICK, "model=tiny").code == 0
-    assert yaml.safe_load(Path(RUN, "mdm_config.yaml").read_text())["model"]["d_model"] == 16
+    assert yaml.safe_load(Path(RUN, "mdm_config.yaml").read_text())["model"]["denoiser"]["d_model"] == 16
 
 
 # ---- iterations
@@ -292,7 +292,7 @@ def test_any_later_iteration_goes_on_with_what_the_one_before_trained_on(shell, 
 
 def test_a_previous_run_may_be_from_elsewhere(shell, data):
     """A sweep's best job, say: its folder's name has all that a folder's name may have."""
-    job = data / "iter1/p1_train_gen/model.d_model=16,trainer.learning_rate=3e-3-0a1b2c3d"
+    job = data / "iter1/p1_train_gen/model.denoiser.d_model=16,trainer.learning_rate=3e-3-0a1b2c3d"
     shutil.copytree(data / "iter1/p1_train_gen", shell.folder / "job")
     shutil.move(shell.folder / "job", job)
     for path in (data / "iter1/p1_train_gen").iterdir():

@@ -57,7 +57,7 @@ def test_a_job_that_fails_in_the_middle_does_not_stop_the_rest(shell, workplace)
         assert (folder / "final_model.ckpt").is_file() == (row["state"] == "finished")
         assert (folder / "job.log").is_file()
     config = yaml.safe_load(Path(rows[0]["folder"], "mdm_config.yaml").read_text())
-    assert config["model"]["d_model"] == 16
+    assert config["model"]["denoiser"]["d_model"] == 16
     assert config["output_dir"] == rows[0]["folder"]
     assert [job.state for job in read_sweep(Path("sweep"))] == [row["state"] for row in rows]
     failure = f"error: dataset.motion_lib_file {workplace}/nope: there is no such file or folder"

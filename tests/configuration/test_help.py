@@ -46,8 +46,8 @@ def test_help_shows_every_option_of_every_group_with_a_line_and_the_overrides_pe
         (row,) = [row for row in rows if row.removeprefix("   *").split()[:1] == [name]][:1]
         assert len(row.removeprefix("   *").split()) > 3, f"{option} is not explained"
     assert [row.split()[1] for row in lines if row.startswith("   * ")] == [
-        "humanoid", "demo", "local", "iter1", "wandb", "squared_l2", "mdm", "heightfield_contact", "maxpool_and_boxes",
-        "default",
+        "humanoid", "demo", "local", "iter1", "wandb", "squared_l2", "mdm", "mdm_transformer", "heightfield_contact",
+        "maxpool_and_boxes", "default",
     ]  # fmt: skip
     needed = answer.out.partition("The overrides people need:\n")[2].partition("\n\n")[0]
     assert len(needed.splitlines()) == 10
@@ -57,7 +57,7 @@ def test_help_shows_every_option_of_every_group_with_a_line_and_the_overrides_pe
 def test_help_shows_the_users_own_options_whatever_is_in_their_comments(shell):
     own = shell.folder / "mine" / "model"
     own.mkdir(parents=True)
-    (own / "huge.yaml").write_text("# Costs $100 and 100 %\ndefaults:\n  - mdm\nd_model: 2048\n")
+    (own / "huge.yaml").write_text("# Costs $100 and 100 %\ndefaults:\n  - mdm\ndenoiser: {d_model: 2048}\n")
     answer = shell.train("--config-dir", "mine", "--help")
     assert answer.code == 0, answer.err
     assert "huge                       Costs $100 and 100 %" in answer.out
@@ -66,6 +66,7 @@ def test_help_shows_the_users_own_options_whatever_is_in_their_comments(shell):
 def test_cfg_shows_a_config_and_makes_nothing(shell):
     answer = shell.train("--cfg", "job", "model=mdm_small")
     assert answer.code == 0
-    assert "  d_model: 64\n" in answer.out
+    assert "  denoiser:\n" in answer.out
+    assert "    d_model: 64\n" in answer.out
     assert "seed: 0\n" in answer.out
     assert shell.files() == []

@@ -90,7 +90,10 @@ MISTAKES = [
         "max_x, min_y, max_y, spacing",
     ),
     ("++trainer.epochs=xx", "trainer.epochs (override ++trainer.epochs=xx): is 'xx', expected a whole number"),
-    ("+model.dropout=0.2", "+model.dropout: this key has a value already; expected model.dropout=VALUE"),
+    (
+        "+model.denoiser.dropout=0.2",
+        "+model.denoiser.dropout: this key has a value already; expected model.denoiser.dropout=VALUE",
+    ),
     ("~trainer.epochs", "trainer.epochs (override ~trainer.epochs): is missing; expected a value"),
     ("~trainer.epocs", "~trainer.epocs: there is no such key; did you mean 'trainer.epochs'?" + KEYS),
     ("~model", "model (override ~model): is missing; expected a value"),
@@ -101,12 +104,19 @@ MISTAKES = [
     ("trainer.epochs=null", "trainer.epochs (override trainer.epochs=null): is null, expected a whole number"),
     ("logger.use_wandb=1", "logger.use_wandb (override logger.use_wandb=1): is 1, expected true or false"),
     ("trainer.batch_size=-4", "trainer.batch_size (override trainer.batch_size=-4) is -4, expected at least 1"),
-    ("model.dropout=nan", "model.dropout (override model.dropout=nan): is nan, expected a finite number"),
     (
-        "model.num_heads=7",
-        "model.num_heads (override model.num_heads=7) is 7, which does not divide model.d_model (256); expected a divisor",
+        "model.denoiser.dropout=nan",
+        "model.denoiser.dropout (override model.denoiser.dropout=nan): is nan, expected a finite number",
     ),
-    ("model.num_heads=[4,8]", "model.num_heads (override model.num_heads=[4,8]): is [4, 8], expected a whole number"),
+    (
+        "model.denoiser.num_heads=7",
+        "model.denoiser.num_heads (override model.denoiser.num_heads=7) is 7, which does not divide model.denoiser.d_model "
+        "(256); expected a divisor",
+    ),
+    (
+        "model.denoiser.num_heads=[4,8]",
+        "model.denoiser.num_heads (override model.denoiser.num_heads=[4,8]): is [4, 8], expected a whole number",
+    ),
     (
         "model.rotation_type=ROT_9D",
         "model.rotation_type (override model.rotation_type=ROT_9D): is 'ROT_9D', expected one of DEFAULT, ROT_6D; did you mean "
@@ -130,7 +140,35 @@ MISTAKES = [
         "sampler.sampler_save_filepath (override sampler.sampler_save_filepath=x.pkl) is x.pkl, expected a file ending in "
         ".safetensors: prepared data is never pickled",
     ),
+    (
+        "sampler.heightmap.spacing=0.5",
+        "sampler.heightmap (override sampler.heightmap.spacing=0.5) has 13 points along x, expected 15 plus a positive multiple "
+        "of 2: what the denoiser's convolutions leave is cut into patches of 2 x 2",
+    ),
+    (
+        "model.diffusion_timesteps=1",
+        "model.diffusion_timesteps (override model.diffusion_timesteps=1) is 1, expected at least 2",
+    ),
+    (
+        "model.d_model=64",
+        "model.d_model: there is no such key; did you mean 'model.denoiser.d_model'?" + KEYS,
+    ),
+    (
+        "model/denoiser=mdm_transformer_smal",
+        "model/denoiser=mdm_transformer_smal: there is no such option; did you mean 'model/denoiser=mdm_transformer_small'?"
+        + OPTIONS,
+    ),
+    (
+        "model.denoiser=mdm_transformer_small",
+        "model.denoiser (override model.denoiser=mdm_transformer_small): is 'mdm_transformer_small', expected the settings of a "
+        "Denoiser (with _target_); an option of that name is chosen with model/denoiser=mdm_transformer_small",
+    ),
     # what `_target_` may name
+    (
+        "model.denoiser._target_=subprocess.Popen",
+        "model.denoiser._target_ (override model.denoiser._target_=subprocess.Popen): 'subprocess.Popen' is no Denoiser; "
+        "expected a class of that kind",
+    ),
     (
         "model._target_=subprocess.Popen",
         "model._target_ (override model._target_=subprocess.Popen): 'subprocess.Popen' is no MDM; expected a class of that kind",
@@ -225,11 +263,11 @@ MISTAKES = [
     # the user's own option files
     (
         "--config-dir {files}/own model=misspelled",
-        "model.d_modle (in {files}/own/model/misspelled.yaml): there is no such key; did you mean 'd_model'?",
+        "model.denoiser.d_modle (in {files}/own/model/misspelled.yaml): there is no such key; did you mean 'd_model'?",
     ),
     (
         "--config-dir {files}/own model=wrong_type",
-        "model.num_layers (in {files}/own/model/wrong_type.yaml): is 'four', expected a whole number",
+        "model.denoiser.num_layers (in {files}/own/model/wrong_type.yaml): is 'four', expected a whole number",
     ),
     (
         "--config-dir {files}/own model=of_nothing",
@@ -304,8 +342,8 @@ MISTAKES = [
     ),
     (
         "-m --config-dir {files}/own model=mdm,misspelled",
-        "job 'model=misspelled': model.d_modle (in {files}/own/model/misspelled.yaml): there is no such key; did you mean "
-        "'d_model'?; nothing was started",
+        "job 'model=misspelled': model.denoiser.d_modle (in {files}/own/model/misspelled.yaml): there is no such key; "
+        "did you mean 'd_model'?; nothing was started",
     ),
     (
         "-m dataset=clips seed=1,2",
@@ -363,8 +401,8 @@ def files(tmp_path_factory, humanoid) -> Path:
     clips = write_clips(folder / "clips", humanoid, 1)
     own = folder / "own" / "model"
     own.mkdir(parents=True)
-    (own / "misspelled.yaml").write_text("# Mine\ndefaults:\n  - mdm\nd_modle: 3\n")
-    (own / "wrong_type.yaml").write_text("# Mine\ndefaults:\n  - mdm\nnum_layers: four\n")
+    (own / "misspelled.yaml").write_text("# Mine\ndefaults:\n  - mdm\ndenoiser: {d_modle: 3}\n")
+    (own / "wrong_type.yaml").write_text("# Mine\ndefaults:\n  - mdm\ndenoiser: {num_layers: four}\n")
     (own / "of_nothing.yaml").write_text("# Mine\ndefaults:\n  - mdx\n")
     (own / "broken.yaml").write_text("# Mine\n{d_model: 3\n")
     (folder / "broken.yaml").write_text("{a: 1\n")

@@ -7,9 +7,9 @@ from paper_settings import paper_sampler
 from parc.anim.motion_clip import LoopMode
 from parc.anim.motion_library import library_of
 from parc.motion_generator import feature_statistics
+from parc.motion_generator.canonical_frame import RelativeZStyle, frames_to_canonical
 from parc.motion_generator.feature_statistics import compute_statistics, features_of_windows
 from parc.motion_generator.features import MotionFeatures, RotationType
-from parc.motion_generator.mdm_heightfield_contact_motion_sampler import RelativeZStyle, frames_to_canonical
 from synthetic_clips import preprocessed, random_clip
 
 

@@ -5,9 +5,10 @@ import torch
 
 from golden_arrays import golden_points, read_golden
 from paper_settings import WEIGHTS, golden_losses, golden_statistics
+from parc.anim.motion_library import Frames
 from parc.configuration.errors import UserError
-from parc.motion_generator.features import Motion, MotionFeatures, RotationType
-from parc.motion_generator.losses import Distance, LossWeights, Surroundings
+from parc.motion_generator.features import MotionFeatures, RotationType
+from parc.motion_generator.losses import Distance, LossWeights, TerrainAndTarget
 from parc.terrain.signed_distance import signed_distance_below_ground
 
 # Our terms and the golden names of their values and of their weights.
@@ -38,13 +39,14 @@ def golden(golden_folder):
 
 
 @pytest.fixture(scope="module")
-def true(golden):
-    return Motion(*(golden[f"true_{field.name}"] for field in dataclasses.fields(Motion)))
+def true(golden, humanoid):
+    frames = Frames(*(golden[f"true_{field.name}"] for field in dataclasses.fields(Frames)))
+    return MotionFeatures(humanoid, RotationType.DEFAULT).posed(frames)
 
 
 @pytest.fixture(scope="module")
-def surroundings(golden):
-    return Surroundings(golden["hf"][:, 0], torch.tensor([-2.0, -3.0]), 0.2, golden["target_dir"])
+def terrain_and_target(golden):
+    return TerrainAndTarget(golden["hf"][:, 0], torch.tensor([-2.0, -3.0]), 0.2, golden["target_dir"])
 
 
 @pytest.fixture
@@ -60,9 +62,9 @@ def test_the_papers_weights_are_the_golden_ones(golden):
 
 
 @pytest.mark.parametrize("distance", list(Distance))
-def test_every_raw_term_is_the_golden_one(humanoid, golden_folder, golden, true, surroundings, decode, distance):
+def test_every_raw_term_is_the_golden_one(humanoid, golden_folder, golden, true, terrain_and_target, decode, distance):
     losses = golden_losses(golden_folder, humanoid, distance)
-    ours = losses.per_sample(decode(golden["pred_features"]), true, surroundings)
+    ours = losses.per_sample(decode(golden["pred_features"]), true, terrain_and_target)
     assert list(ours) == list(TERMS)
     for name, values in ours.items():
         theirs = golden[f"{distance.value}_raw_{TERMS[name][0]}"]
@@ -73,11 +75,11 @@ def test_every_raw_term_is_the_golden_one(humanoid, golden_folder, golden, true,
 
 @pytest.mark.parametrize("distance", list(Distance))
 def test_every_weighted_term_their_sum_and_its_gradient_are_the_golden_ones(
-    humanoid, golden_folder, golden, true, surroundings, decode, distance
+    humanoid, golden_folder, golden, true, terrain_and_target, decode, distance
 ):
     losses = golden_losses(golden_folder, humanoid, distance)
     prediction = golden["pred_features"].clone().requires_grad_()
-    weighted = losses.weighted_means(losses.per_sample(decode(prediction), true, surroundings))
+    weighted = losses.weighted_means(losses.per_sample(decode(prediction), true, terrain_and_target))
     by_term = dict(zip(losses.terms, weighted, strict=True))
     for name, value in by_term.items():
         if name not in OFF_BY_DEFAULT:
@@ -93,9 +95,9 @@ def test_every_weighted_term_their_sum_and_its_gradient_are_the_golden_ones(
 
 @pytest.mark.parametrize("distance", list(Distance))
 def test_every_term_of_a_perfect_prediction_is_the_golden_one(
-    humanoid, golden_folder, golden, true, surroundings, distance
+    humanoid, golden_folder, golden, true, terrain_and_target, distance
 ):
-    ours = golden_losses(golden_folder, humanoid, distance).per_sample(true, true, surroundings)
+    ours = golden_losses(golden_folder, humanoid, distance).per_sample(true, true, terrain_and_target)
     for name, values in ours.items():
         theirs = golden[f"{distance.value}_identical_{TERMS[name][0]}"]
         # Golden's are rounding noise where ours are 0, times 30 squared for velocities: 1.2e-4.
@@ -104,21 +106,21 @@ def test_every_term_of_a_perfect_prediction_is_the_golden_one(
 
 
 def test_the_gradient_of_the_collision_term_is_the_golden_one(
-    humanoid, golden_folder, golden, true, surroundings, decode
+    humanoid, golden_folder, golden, true, terrain_and_target, decode
 ):
     losses = golden_losses(golden_folder, humanoid, Distance.SQUARED_L2)
     prediction = golden["pred_features"].clone().requires_grad_()
-    losses.per_sample(decode(prediction), true, surroundings)["terrain_collision"].mean().backward()
+    losses.per_sample(decode(prediction), true, terrain_and_target)["terrain_collision"].mean().backward()
     theirs = golden["hf_collision_grad"]
     torch.testing.assert_close(prediction.grad, theirs, rtol=1e-4, atol=1e-5 * float(theirs.abs().max()))
 
 
-def test_depths_of_points_are_the_golden_ones(humanoid, golden_folder, golden, surroundings, decode):
+def test_depths_of_points_are_the_golden_ones(humanoid, golden_folder, golden, terrain_and_target, decode):
     points, motion = golden_points(golden_folder, "minimal"), decode(golden["pred_features"])
     placed = points.placed(*humanoid.forward_kinematics(motion.root_pos, motion.root_rot, motion.joint_rot))
     # Golden's order is by body, then frame, then point.
     by_body = torch.cat([placed[:, :, points.bodies == body].flatten(1, 2) for body in range(15)], 1)
-    ours = signed_distance_below_ground(by_body, surroundings.heightmap, surroundings.min_point, 0.2)
+    ours = signed_distance_below_ground(by_body, terrain_and_target.heightmap, terrain_and_target.min_point, 0.2)
     assert (golden["hf_point_sdf"] < 0).sum() > 100
     # Golden has distances above ground too, which the loss does not ask for.
     torch.testing.assert_close(ours, golden["hf_point_sdf"].clamp(max=0), rtol=1e-5, atol=2e-6)
@@ -126,7 +128,7 @@ def test_depths_of_points_are_the_golden_ones(humanoid, golden_folder, golden, s
 
 @pytest.mark.parametrize("distance", list(Distance))
 @pytest.mark.parametrize("kind", ["identical", "standing still", "half turns", "tiny", "far off"])
-def test_gradients_are_finite_at_the_corners(humanoid, golden_folder, true, surroundings, golden, distance, kind):
+def test_gradients_are_finite_at_the_corners(humanoid, golden_folder, true, terrain_and_target, golden, distance, kind):
     """Equal poses, equal frames, angles of 0 and 180 degrees: where square roots and arcs have no slope of their own."""
     features = MotionFeatures(humanoid, RotationType.DEFAULT)
     encoded = features.encode(true).clone()
@@ -142,7 +144,7 @@ def test_gradients_are_finite_at_the_corners(humanoid, golden_folder, true, surr
         encoded = encoded + 3 * torch.randn(encoded.shape, generator=torch.Generator().manual_seed(0))
     encoded.requires_grad_()
     losses = golden_losses(golden_folder, humanoid, distance)
-    per_sample = losses.per_sample(features.decode(encoded), true, surroundings)
+    per_sample = losses.per_sample(features.decode(encoded), true, terrain_and_target)
     total = losses.weighted_means(per_sample).sum()
     total.backward()
     assert torch.isfinite(total)
@@ -150,10 +152,10 @@ def test_gradients_are_finite_at_the_corners(humanoid, golden_folder, true, surr
 
 
 def test_the_target_term_rewards_moving_towards_the_target_up_to_a_tenth_of_a_metre(
-    humanoid, golden_folder, true, surroundings
+    humanoid, golden_folder, true, terrain_and_target
 ):
     losses = golden_losses(golden_folder, humanoid, Distance.SQUARED_L2)
-    towards = dataclasses.replace(surroundings, target_direction=torch.tensor([[1.0, 0.0]]).expand(8, 2))
+    towards = dataclasses.replace(terrain_and_target, target_direction=torch.tensor([[1.0, 0.0]]).expand(8, 2))
     for way, expected in ((0.05, -0.05), (0.1, -0.1), (5.0, -0.1), (-2.0, 2.0)):
         root_pos = torch.zeros(8, 15, 3)
         root_pos[:, 0, 0] = -1.0  # before the canonical frame
@@ -162,7 +164,7 @@ def test_the_target_term_rewards_moving_towards_the_target_up_to_a_tenth_of_a_me
         assert losses.per_sample(moved, true, towards)["target"].tolist() == pytest.approx([expected] * 8)
 
 
-def test_terms_of_weight_zero_are_not_computed(humanoid, golden_folder, true, surroundings):
+def test_terms_of_weight_zero_are_not_computed(humanoid, golden_folder, true, terrain_and_target):
     weights = dataclasses.replace(WEIGHTS, target=0.0, terrain_collision=0.0)
     losses = type(golden_losses(golden_folder, humanoid, Distance.SQUARED_L2))(
         Distance.SQUARED_L2,
@@ -172,7 +174,7 @@ def test_terms_of_weight_zero_are_not_computed(humanoid, golden_folder, true, su
         fps=30.0,
         num_previous=2,
     )
-    assert set(TERMS) - set(losses.per_sample(true, true, surroundings)) == set(OFF_BY_DEFAULT)
+    assert set(TERMS) - set(losses.per_sample(true, true, terrain_and_target)) == set(OFF_BY_DEFAULT)
 
 
 def test_weights_below_zero_and_none_above_it_are_refused():

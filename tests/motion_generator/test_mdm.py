@@ -1,20 +1,29 @@
 import dataclasses
+import re
 
 import pytest
 import torch
 
 from paper_settings import AUGMENTATION, GRID, WEIGHTS, paper_sampler
+from parc.anim.character import Character
 from parc.anim.motion_library import library_of
 from parc.anim.surface_points import collision_points
 from parc.configuration.errors import UserError
+from parc.configuration.pieces import recipe
+from parc.motion_generator.denoiser import Conditions, Denoiser
 from parc.motion_generator.features import FeatureStatistics, RotationType
 from parc.motion_generator.losses import Distance, MotionLosses
 from parc.motion_generator.mdm import MDM, ConditionChances
-from parc.motion_generator.mdm_transformer import Conditions
 from synthetic_clips import preprocessed, random_clip
 
 CHANCES = ConditionChances(heightmap_dropped=0.025, target_dropped=0.025, previous_dropped=0.15, previous_clean=0.5)
-SMALL = {"d_model": 32, "num_heads": 2, "d_hid": 32, "num_layers": 2, "mlp_width": 32, "target_mlp_width": 32}
+SMALL = {
+    "_target_": "parc.motion_generator.mdm_transformer.MDMTransformer",
+    **dict.fromkeys(("d_model", "d_hid", "mlp_width", "target_mlp_width"), 32),
+    "num_heads": 2,
+    "num_layers": 2,
+    "dropout": 0.1,
+}
 
 
 @pytest.fixture(scope="module")
@@ -30,15 +39,17 @@ def make_model(humanoid):
             fps=30.0,
             num_previous=2,
         )
-        settings = SMALL | {"dropout": 0.1, "diffusion_timesteps": 21, "conditions": CHANCES} | changes
+        sizes = {name: changes.pop(name) for name in SMALL if name in changes}
         return MDM(
+            recipe(SMALL | sizes, Denoiser, "model.denoiser"),
             rotation_type=rotation_type,
+            conditions=CHANCES,
             character=humanoid,
             statistics=FeatureStatistics(torch.zeros(15, features), torch.full((15, features), 0.3)),
             num_frames=15,
             num_previous=2,
             heightmap=GRID,
-            **({"losses": losses} | settings),
+            **({"diffusion_timesteps": 21, "losses": losses} | changes),
         )
 
     return make
@@ -62,6 +73,10 @@ def conditions(batch: int = 4, features: int = 91) -> Conditions:
         yes,
         yes,
     )
+
+
+def streams(seed: int, batch: int = 4) -> list[torch.Generator]:
+    return [torch.Generator().manual_seed(100 * seed + number) for number in range(batch)]
 
 
 def test_conditions_are_withheld_as_often_as_the_paper_says(make_model):
@@ -129,14 +144,26 @@ def test_noise_on_previous_states_reaches_the_denoiser_but_not_the_truth(make_mo
     assert difference[..., 76:].max() == 0  # contacts have no noise
 
 
+def test_a_step_poses_the_true_motion_once_and_the_predicted_one_once(make_model, windows, monkeypatch):
+    model, posed = make_model(), []
+    original = Character.forward_kinematics
+
+    def counting(self, root_pos, *rotations):
+        posed.append(root_pos)
+        return original(self, root_pos, *rotations)
+
+    monkeypatch.setattr(Character, "forward_kinematics", counting)
+    model(dataclasses.replace(windows, previous=None), model.draw(torch.Generator().manual_seed(0), 8))
+    assert [each.requires_grad for each in posed] == [False, True]
+    assert posed[0] is windows.frames.root_pos
+
+
 @pytest.mark.parametrize("rotation_type", list(RotationType))
 @pytest.mark.parametrize("steps", [None, [20, 10, 0], [20, 0], list(range(20, -1, -1))])
 def test_generated_motions_are_projected_and_the_same_from_the_same_noise(make_model, humanoid, rotation_type, steps):
     model = make_model(rotation_type).eval()
     asked = conditions(features=model.features.num_features)
-    first, again, other = (
-        model.generate(asked, torch.Generator().manual_seed(seed), ddim_timesteps=steps) for seed in (0, 0, 1)
-    )
+    first, again, other = (model.generate(asked, streams(seed), ddim_timesteps=steps) for seed in (0, 0, 1))
     assert torch.equal(first.root_pos, again.root_pos)
     assert not torch.equal(first.root_pos, other.root_pos)
     body_pos, _ = humanoid.forward_kinematics(first.root_pos, first.root_rot, first.joint_rot)
@@ -145,10 +172,37 @@ def test_generated_motions_are_projected_and_the_same_from_the_same_noise(make_m
     assert first.contacts.max() <= 1 + 1e-6
 
 
+@pytest.mark.parametrize("steps", [None, [20, 10, 0]])
+@pytest.mark.parametrize("scale", [None, 0.65])
+def test_one_motion_of_a_batch_can_be_made_again_alone(make_model, monkeypatch, steps, scale):
+    model, asked = make_model().eval(), conditions()
+    seen = []
+    original = model.denoiser.denoise
+    monkeypatch.setattr(model.denoiser, "denoise", lambda noisy, *rest: seen.append(noisy) or original(noisy, *rest))
+    together = model.generate(asked, streams(0), steps, scale)
+    first_noise = seen[0][:4]
+    for number in (0, 3):
+        seen.clear()
+        only = Conditions(**{name: value[number : number + 1] for name, value in vars(asked).items()})
+        alone = model.generate(only, streams(0)[number : number + 1], steps, scale)
+        assert torch.equal(
+            seen[0][0], first_noise[number]
+        )  # the noise is that of the batch to the bit, the rest rounds
+        for name, value in vars(alone).items():
+            torch.testing.assert_close(value[0], getattr(together, name)[number], rtol=1e-4, atol=1e-4)
+    assert (first_noise[0] - first_noise[1]).abs().max() > 1
+
+
+@pytest.mark.parametrize("count", [3, 5])
+def test_as_many_random_streams_as_motions_are_asked_for(make_model, count):
+    with pytest.raises(ValueError, match=f"{count} generators for 4 conditions"):
+        make_model().generate(conditions(), streams(0, count))
+
+
 def test_generating_leaves_no_gradients_and_does_not_change_the_model(make_model):
     model = make_model().eval()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    assert not model.generate(conditions(), torch.Generator().manual_seed(0), [20, 0]).root_pos.requires_grad
+    assert not model.generate(conditions(), streams(0), [20, 0]).root_pos.requires_grad
     for name, value in model.state_dict().items():
         assert torch.equal(value, before[name])
 
@@ -157,7 +211,7 @@ def test_guidance_mixes_what_is_said_without_and_with_previous_states(make_model
     model, asked = make_model().eval(), conditions()
 
     def generated(asked, scale=None):
-        return model.generate(asked, torch.Generator().manual_seed(0), [20, 0], guidance_scale=scale).root_pos
+        return model.generate(asked, streams(0), [20, 0], guidance_scale=scale).root_pos
 
     none = torch.zeros(4, dtype=torch.bool)
     without = dataclasses.replace(asked, previous_given=none, previous_clean=none)
@@ -168,23 +222,24 @@ def test_guidance_mixes_what_is_said_without_and_with_previous_states(make_model
 
 def test_a_stride_that_does_not_start_at_the_last_timestep_is_refused(make_model):
     with pytest.raises(UserError, match="expected a decreasing list"):
-        make_model().generate(conditions(), torch.Generator(), ddim_timesteps=[18, 9, 0])
+        make_model().generate(conditions(), streams(0), ddim_timesteps=[18, 9, 0])
 
 
 @pytest.mark.parametrize(
     ("changes", "key"),
     [
-        ({"num_heads": 3}, "num_heads"),
-        ({"d_model": 0}, "d_model"),
-        ({"d_model": 33, "num_heads": 3}, "d_model"),
-        ({"dropout": 1.0}, "dropout"),
-        ({"num_layers": 0}, "num_layers"),
+        ({"num_heads": 3}, "denoiser.num_heads"),
+        ({"d_model": 0}, "denoiser.d_model"),
+        ({"d_model": 33, "num_heads": 3}, "denoiser.d_model"),
+        ({"dropout": 1.0}, "denoiser.dropout"),
+        ({"dropout": -0.1}, "denoiser.dropout"),
+        ({"num_layers": 0}, "denoiser.num_layers"),
         ({"diffusion_timesteps": 1}, "diffusion_timesteps"),
-        ({"mlp_width": 0}, "mlp_width"),
+        ({"mlp_width": 0}, "denoiser.mlp_width"),
     ],
 )
 def test_sizes_that_contradict_each_other_are_refused_by_key(make_model, changes, key):
-    with pytest.raises(UserError, match=rf"model\.{key} is"):
+    with pytest.raises(UserError, match=rf"^model\.{re.escape(key)} is"):
         make_model(**changes)
 
 

@@ -7,8 +7,8 @@ from safetensors.torch import load_file
 
 from golden_arrays import read_golden
 from parc.configuration.errors import UserError
+from parc.motion_generator.denoiser import Conditions
 from parc.motion_generator.mdm_transformer import (
-    Conditions,
     MDMTransformer,
     _attention,
     heightmap_tokens_along,

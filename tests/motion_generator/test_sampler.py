@@ -12,9 +12,10 @@ from parc.anim.dataset import ClipEntry, ClipLimits
 from parc.anim.motion_clip import LoopMode
 from parc.anim.motion_library import library_of
 from parc.configuration.errors import UserError
+from parc.motion_generator.canonical_frame import RelativeZStyle
 from parc.motion_generator.heightmap_augmentation import HeightNoise
-from parc.motion_generator.local_heightmap import local_heightmaps
-from parc.motion_generator.mdm_heightfield_contact_motion_sampler import MotionWindows, RelativeZStyle, is_held_out
+from parc.motion_generator.local_heightmap import local_heightmaps_with_bounds
+from parc.motion_generator.mdm_heightfield_contact_motion_sampler import MotionWindows, is_held_out
 from synthetic_clips import preprocessed, random_clip
 
 
@@ -157,7 +158,7 @@ def test_what_the_motion_touches_is_never_augmented(humanoid, augmentation):
     world = library.frames_at(draws.clips, draws.starts[:, None] + plain.window_times)
     origin, turn = plain.canonical_frames(draws.clips, world.root_pos, world.root_rot)
     ends = draws.starts + plain.window_seconds
-    _, bounds = local_heightmaps(library, plain.grid, draws.clips, draws.starts, ends, origin, turn)
+    _, bounds = local_heightmaps_with_bounds(library, plain.grid, draws.clips, draws.starts, ends, origin, turn)
     frozen = bounds[..., 0] == bounds[..., 1]
     assert frozen.float().mean() > 0.005
     assert torch.equal(before[frozen], after[frozen])

@@ -5,11 +5,11 @@ import torch
 
 from golden_arrays import golden_library, read_golden, rotation_distance
 from paper_settings import GRID, paper_sampler
+from parc.motion_generator.canonical_frame import RelativeZStyle
 from parc.motion_generator.feature_statistics import compute_statistics
 from parc.motion_generator.features import MotionFeatures, RotationType
-from parc.motion_generator.local_heightmap import local_heightmaps
+from parc.motion_generator.local_heightmap import local_heightmaps_with_bounds
 from parc.motion_generator.mdm_heightfield_contact_motion_sampler import (
-    RelativeZStyle,
     WindowDraws,
     direction_to,
 )
@@ -63,7 +63,7 @@ def test_windows_are_the_golden_ones(library, samples, humanoid, style, prefix):
 
 
 @pytest.mark.parametrize(("style", "prefix"), STYLES)
-def test_local_heightmaps_are_the_golden_ones(library, samples, style, prefix):
+def test_local_heightmaps_with_bounds_are_the_golden_ones(library, samples, style, prefix):
     torch.testing.assert_close(GRID.points(), samples["local_grid_xy"], rtol=1e-6, atol=1e-6)
     # Points within a thousandth of a cell of a border may fall on either side of it.
     certain = samples["hf_cell_margin"] >= 1e-3
@@ -80,7 +80,7 @@ def test_bounds_of_touched_cells_are_the_golden_ones_and_free_cells_are_relative
     world = library.frames_at(draws.clips, draws.starts[:, None] + sampler.window_times)
     origin, turn = sampler.canonical_frames(draws.clips, world.root_pos, world.root_rot)
     last = draws.starts + sampler.window_seconds
-    heightmap, bounds = local_heightmaps(library, GRID, draws.clips, draws.starts, last, origin, turn)
+    heightmap, bounds = local_heightmaps_with_bounds(library, GRID, draws.clips, draws.starts, last, origin, turn)
     certain = samples["hf_cell_margin"] >= 1e-3
     assert (heightmap - samples[f"{prefix}hfs_unclamped"]).abs()[certain].max() < 2e-6
     golden = samples[f"{prefix}hf_maxmins"]

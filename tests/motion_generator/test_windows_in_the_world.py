@@ -13,8 +13,9 @@ from parc.anim.motion_clip import LoopMode, MotionClip
 from parc.anim.motion_library import library_of
 from parc.anim.rotations import rotate_xy, turn_about_z
 from parc.configuration.errors import UserError
-from parc.motion_generator.local_heightmap import HeightmapGrid, local_heightmaps
-from parc.motion_generator.mdm_heightfield_contact_motion_sampler import RelativeZStyle, direction_to
+from parc.motion_generator.canonical_frame import RelativeZStyle
+from parc.motion_generator.local_heightmap import HeightmapGrid, local_heightmaps_with_bounds
+from parc.motion_generator.mdm_heightfield_contact_motion_sampler import direction_to
 from parc.terrain.heightfield import Heightfield
 from synthetic_clips import preprocessed, random_clip
 
@@ -70,7 +71,7 @@ def bounds_of(library, draws, style) -> torch.Tensor:
     world = library.frames_at(draws.clips, draws.starts[:, None] + sampler.window_times)
     origin, turn = sampler.canonical_frames(draws.clips, world.root_pos, world.root_rot)
     ends = draws.starts + sampler.window_seconds
-    return local_heightmaps(library, GRID, draws.clips, draws.starts, ends, origin, turn)[1]
+    return local_heightmaps_with_bounds(library, GRID, draws.clips, draws.starts, ends, origin, turn)[1]
 
 
 def touched_mask(library, clip: int, start: float) -> torch.Tensor:
@@ -80,7 +81,9 @@ def touched_mask(library, clip: int, start: float) -> torch.Tensor:
     grid = HeightmapGrid(0.0, (rows - 1) * size, 0.0, (columns - 1) * size, size)
     origin = torch.cat([library.min_point[clip], torch.zeros(1)])[None]
     times = torch.tensor([start])
-    _, bounds = local_heightmaps(library, grid, torch.tensor([clip]), times, times + 14 / 30, origin, torch.zeros(1))
+    _, bounds = local_heightmaps_with_bounds(
+        library, grid, torch.tensor([clip]), times, times + 14 / 30, origin, torch.zeros(1)
+    )
     return ~(bounds[0] == torch.tensor([6.0, -6.0])).all(-1)
 
 

@@ -17,9 +17,10 @@ from parc.motion_generator.checkpoint_files import FINAL_CHECKPOINT
 from synthetic_clips import random_clip
 
 TINY = [
-    "dataset=clips", "model=mdm", "logger=off", "device=cpu", "threads=1", "model.dropout=0",
-    "model.d_model=16", "model.num_heads=2", "model.d_hid=16", "model.num_layers=1", "model.mlp_width=16",
-    "model.target_mlp_width=16", "trainer.batch_size=4", "trainer.epochs=2", "trainer.iters_per_epoch=4",
+    "dataset=clips", "model=mdm", "logger=off", "device=cpu", "threads=1", "model.denoiser.dropout=0",
+    "model.denoiser.d_model=16", "model.denoiser.num_heads=2", "model.denoiser.d_hid=16", "model.denoiser.num_layers=1",
+    "model.denoiser.mlp_width=16", "model.denoiser.target_mlp_width=16", "trainer.batch_size=4",
+    "trainer.epochs=2", "trainer.iters_per_epoch=4",
     "trainer.ema_start_step=5", "trainer.learning_rate=0.001",
 ]  # fmt: skip
 ON_SLURM = [

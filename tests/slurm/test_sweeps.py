@@ -155,7 +155,7 @@ def test_ctrl_c_leaves_the_jobs_running(slurm_cluster, place, common):
 
 
 WRONG = {
-    "a misspelled key": ("model.d_modl=64,128", "did you mean 'model.d_model'?"),
+    "a misspelled key": ("model.denoiser.d_modl=64,128", "did you mean 'model.denoiser.d_model'?"),
     "a misspelled setting": ("hydra.launcher.timeout_mn=5", "did you mean 'hydra.launcher.timeout_min'?"),
     "a wrong type": ("hydra.launcher.timeout_min=soon", "is 'soon', expected a whole number"),
     "an uneven batch": ("hydra.launcher.tasks_per_node=3", "trainer.batch_size is 4, which"),

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parc.terrain.heightfield import Heightfield, nearest_cells
+from parc.terrain.heightfield import Heightfield, laid_end_to_end, nearest_cells
 
 SIZES = st.tuples(st.integers(1, 12), st.integers(1, 12))
 
@@ -61,3 +61,12 @@ def test_each_point_may_be_looked_up_in_a_terrain_of_its_own():
     for number in range(6):
         alone = nearest_cells(points[number], min_point[number, 0], float(size[number]), shape[number, 0])
         assert torch.equal(together[number], alone)
+
+
+def test_terrains_laid_end_to_end_have_their_own_heights_also_beside_the_map():
+    alone = [heightfield((n + 2, 9 - n), (n - 1.0, 2.0 * n), 0.3 + n / 5, seed=n) for n in range(5)]
+    which = torch.tensor([4, 0, 2, 2, 1, 3])
+    points = torch.randn(6, 50, 2, generator=torch.Generator().manual_seed(0)) * 5
+    heights = laid_end_to_end(alone).heights_at(which, points)
+    for item, number in enumerate(which.tolist()):
+        assert torch.equal(heights[item], alone[number].heights_at(points[item]))

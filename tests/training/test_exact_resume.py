@@ -19,7 +19,7 @@ from parc.training.ranks import Ranks
 ALONE = Ranks()
 VARIANTS = {
     "plain": {},
-    "dropout": {"model__dropout": 0.3},
+    "dropout": {"model__denoiser__dropout": 0.3},
     "cosine": {"trainer__learning_rate_schedule": "cosine", "trainer__warmup_steps": 5},
     "noise": {"sampler__angle_noise_scale": 0.1, "sampler__pos_noise_scale": 0.1},
     "bf16": {"trainer__precision": "bf16"},
@@ -64,7 +64,7 @@ def test_stops_anywhere_change_nothing(tiny_config, tmp_path, monkeypatch, varia
 @pytest.mark.slow
 @pytest.mark.parametrize("stop", range(1, 12))
 def test_a_stop_after_any_step_changes_nothing(tiny_config, tmp_path, monkeypatch, stop):
-    config = changed(tiny_config, **VARIANTS["cosine"], model__dropout=0.1)
+    config = changed(tiny_config, **VARIANTS["cosine"], model__denoiser__dropout=0.1)
     train(changed(config, folder=tmp_path / "undisturbed"))
     train_with_stops(changed(config, folder=tmp_path / "stopped"), monkeypatch, [stop])
     assert_same_result(tmp_path / "undisturbed", tmp_path / "stopped")

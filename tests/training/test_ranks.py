@@ -20,7 +20,7 @@ from parc.motion_generator.checkpoint import read_checkpoint
 from parc.motion_generator.checkpoint_files import FINAL_CHECKPOINT, newest_checkpoint
 from parc.training import ranks
 
-ALIKE = {"model__dropout": 0.0, "trainer__batch_size": 8}
+ALIKE = {"model__denoiser__dropout": 0.0, "trainer__batch_size": 8}
 
 
 def free_port() -> str:
@@ -90,8 +90,9 @@ def test_processes_wait_for_one_that_is_slow_to_read_its_clips(tiny_config, tmp_
 @pytest.mark.slow
 def test_two_of_32_train_like_one_of_64_with_the_paper_model(few_clips, tmp_path):
     config = composed(
-        f"dataset.motion_lib_file={few_clips}", "model=mdm", "model.d_model=256", "model.num_heads=8", "model.d_hid=256",
-        "model.num_layers=4", "model.mlp_width=256", "model.target_mlp_width=512", "model.dropout=0.0",
+        f"dataset.motion_lib_file={few_clips}", "model=mdm", "model.denoiser.d_model=256", "model.denoiser.num_heads=8",
+        "model.denoiser.d_hid=256", "model.denoiser.num_layers=4", "model.denoiser.mlp_width=256",
+        "model.denoiser.target_mlp_width=512", "model.denoiser.dropout=0.0",
         "trainer.batch_size=64", "trainer.epochs=3", "trainer.iters_per_epoch=2", "trainer.learning_rate=1e-4",
     )  # fmt: skip
     train(changed(config, folder=tmp_path / "one"))

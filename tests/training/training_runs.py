@@ -26,9 +26,9 @@ _PROCESSES.set_forkserver_preload(["parc.training.stage", "torch.distributed"])
 
 TINY = [
     "dataset=clips", "model=mdm", "logger=off", "device=cpu", "threads=1",
-    "model.d_model=16", "model.num_heads=2", "model.d_hid=16", "model.num_layers=1", "model.mlp_width=16",
-    "model.target_mlp_width=16", "trainer.batch_size=4", "trainer.epochs=3", "trainer.iters_per_epoch=4",
-    "trainer.epochs_per_checkpoint=2", "trainer.ema_start_step=5", "trainer.learning_rate=0.001",
+    "model.denoiser.d_model=16", "model.denoiser.num_heads=2", "model.denoiser.d_hid=16", "model.denoiser.num_layers=1",
+    "model.denoiser.mlp_width=16", "model.denoiser.target_mlp_width=16", "trainer.batch_size=4", "trainer.epochs=3",
+    "trainer.iters_per_epoch=4", "trainer.epochs_per_checkpoint=2", "trainer.ema_start_step=5", "trainer.learning_rate=0.001",
 ]  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from parc.anim.motion_clip import LoopMode
 from parc.anim.preprocessing import PreprocessedClip
 from parc.anim.rotations import slerp
+from parc.terrain.heightfield import Heightfields, laid_end_to_end
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,11 @@ class MotionLibrary:
         return len(self.first_frame)
 
     @property
+    def terrains(self) -> Heightfields:
+        """The clips' terrains."""
+        return Heightfields(self.heights, self.first_cell, self.terrain_shape, self.min_point, self.cell_size)
+
+    @property
     def seconds(self) -> Float[Tensor, " clips"]:
         """Time from each clip's first to its last frame, seconds."""
         return (self.num_frames - 1) / self.fps
@@ -118,7 +124,7 @@ def library_of(clips: list[PreprocessedClip], weights: list[float]) -> MotionLib
     motions = [clip.clip for clip in clips]
     frames = [motion.num_frames for motion in motions]
     touched = [clip.touched for clip in clips]
-    shapes = [motion.terrain.heights.shape for motion in motions]
+    terrains = laid_end_to_end([motion.terrain for motion in motions])
     return MotionLibrary(
         root_pos=torch.cat([motion.root_pos for motion in motions]),
         root_rot=torch.cat([motion.root_rot for motion in motions]),
@@ -129,16 +135,16 @@ def library_of(clips: list[PreprocessedClip], weights: list[float]) -> MotionLib
         fps=torch.tensor([motion.fps for motion in motions]),
         wraps=torch.tensor([motion.loop_mode is LoopMode.WRAP for motion in motions]),
         weights=torch.tensor(weights, dtype=torch.float64),
-        heights=torch.cat([motion.terrain.heights.flatten() for motion in motions]),
+        heights=terrains.heights,
         height_bounds=torch.cat([clip.height_bounds.flatten(0, 1) for clip in clips]),
-        first_cell=_starts([shape.numel() for shape in shapes]),
-        terrain_shape=torch.tensor([list(shape) for shape in shapes]),
-        min_point=torch.stack([motion.terrain.min_point for motion in motions]),
-        cell_size=torch.tensor([motion.terrain.cell_size for motion in motions]),
+        first_cell=terrains.first_cell,
+        terrain_shape=terrains.shape,
+        min_point=terrains.min_point,
+        cell_size=terrains.cell_size,
         touched_cells=torch.cat(
             [
-                (cells.cells[:, 0] * shape[1] + cells.cells[:, 1]).int()
-                for cells, shape in zip(touched, shapes, strict=True)
+                (cells.cells[:, 0] * columns + cells.cells[:, 1]).int()
+                for cells, columns in zip(touched, terrains.shape[:, 1].tolist(), strict=True)
             ]
         ),
         touched_offsets=torch.cat(

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from parc.anim.character import Character
 from parc.anim.clip_files import read_clip
 from parc.anim.mjcf import CharacterFile
+from parc.anim.motion_library import Frames
 from parc.anim.preprocessing import preprocess_clip
 from parc.anim.surface_points import collision_points, surface_points
 from parc.benchmarks.own_process import forget_peak_memory, in_own_process, megabytes_in_memory
@@ -22,11 +23,11 @@ from parc.benchmarks.setting import NoDenoiser, Setting, draw_windows, paper_con
 from parc.benchmarks.start import begin_run, seconds_to_next_step
 from parc.benchmarks.timing import Action, Durations, measure_in_turns, waiting_share
 from parc.configuration.pieces import make
+from parc.motion_generator.denoiser import Conditions
 from parc.motion_generator.feature_statistics import compute_statistics
-from parc.motion_generator.features import Motion, MotionFeatures
-from parc.motion_generator.losses import MotionLosses, Surroundings
+from parc.motion_generator.features import MotionFeatures, PosedMotion
+from parc.motion_generator.losses import MotionLosses, TerrainAndTarget
 from parc.motion_generator.mdm_heightfield_contact_motion_sampler import MotionWindows
-from parc.motion_generator.mdm_transformer import Conditions
 from parc.training.randomness import generator_for
 from parc.training.trainer import Precision
 
@@ -127,24 +128,26 @@ def preprocessing(setting: Setting, turns: int) -> list[Row]:
 
 def collision(setting: Setting, turns: int) -> list[Row]:
     """Measure the terrain collision term, forward and backward, and the memory it takes."""
-    predicted, surroundings = _noisy_motions(setting)
+    predicted, terrain_and_target = _noisy_motions(setting)
     losses = _collision_only(setting.config, setting.character.to(setting.device))
-    term = partial(_forward_and_backward, losses, predicted, surroundings)
+    term = partial(_forward_and_backward, losses, predicted, terrain_and_target)
     measured, own = in_turns(setting, {"collision": term}, turns)
-    on_cpu = [{name: value.cpu() for name, value in _tensors(each).items()} for each in (predicted, surroundings)]
-    megabytes = in_own_process(collision_megabytes, setting.config, *on_cpu, surroundings.spacing)
+    on_cpu = [{name: value.cpu() for name, value in _tensors(each).items()} for each in (predicted, terrain_and_target)]
+    megabytes = in_own_process(collision_megabytes, setting.config, *on_cpu, terrain_and_target.spacing)
     return [
         _against_parc("terrain collision loss, batch 64", measured["collision"], own, 3.2, 1 / 50),
         Row("its memory", megabytes, None, "MB", parc=3500.0, target=200.0),
     ]
 
 
-def _noisy_motions(setting: Setting) -> tuple[Motion, Surroundings]:
+def _noisy_motions(setting: Setting) -> tuple[PosedMotion, TerrainAndTarget]:
     """Return motions a standard deviation off, some of them in the ground, and the terrain around them."""
     model = setting.state.model
     windows, clean = _standardised_windows(setting)
     noise = torch.randn(clean.shape, generator=generator_for(0, "noise", 0)).to(setting.device)
-    return model.features.decode(model.statistics.unstandardise(clean + noise)), model.surroundings(windows)
+    motion = model.features.decode(model.statistics.unstandardise(clean + noise))
+    frames = Frames(motion.root_pos, motion.root_rot, motion.joint_rot, motion.contacts)
+    return model.features.posed(frames), model.terrain_and_target(windows)
 
 
 def _standardised_windows(setting: Setting) -> tuple[MotionWindows, Float[Tensor, "batch frames features"]]:
@@ -163,22 +166,22 @@ def _collision_only(config: dict[str, Any], character: Character) -> MotionLosse
     return make(settings | {"weights": weights}, MotionLosses, "loss", **live)
 
 
-def _forward_and_backward(losses: MotionLosses, motion: Motion, surroundings: Surroundings) -> None:
+def _forward_and_backward(losses: MotionLosses, motion: PosedMotion, terrain_and_target: TerrainAndTarget) -> None:
     predicted = replace(motion, root_pos=motion.root_pos.clone().requires_grad_())
-    losses.per_sample(predicted, motion, surroundings)["terrain_collision"].sum().backward()
+    losses.per_sample(predicted, motion, terrain_and_target)["terrain_collision"].sum().backward()
 
 
-def _tensors(value: Motion | Surroundings) -> dict[str, Tensor]:
+def _tensors(value: PosedMotion | TerrainAndTarget) -> dict[str, Tensor]:
     return {name: each for name, each in vars(value).items() if isinstance(each, Tensor)}
 
 
 def collision_megabytes(
-    config: dict[str, Any], motion: dict[str, Tensor], surroundings: dict[str, Tensor], spacing: float
+    config: dict[str, Any], motion: dict[str, Tensor], terrain_and_target: dict[str, Tensor], spacing: float
 ) -> float:
     """Return how much more memory the terrain collision term takes at most; for a process of its own."""
     losses = _collision_only(config, make(config["character"], CharacterFile, "character").read())
-    predicted, around = Motion(**motion), Surroundings(**surroundings, spacing=spacing)
-    one = Motion(**{name: value[:1] for name, value in motion.items()})
+    predicted, around = PosedMotion(**motion), TerrainAndTarget(**terrain_and_target, spacing=spacing)
+    one = PosedMotion(**{name: value[:1] for name, value in motion.items()})
     # What torch loads at its first use is not the term's.
     _forward_and_backward(losses, one, replace(around, heightmap=around.heightmap[:1]))
     forget_peak_memory()
@@ -197,7 +200,8 @@ def generation(setting: Setting, turns: int) -> list[Row]:
 
     def generate(autocast: bool) -> None:
         model.denoiser.eval()
-        model.generate(conditions, generator_for(0, "noise", 0), DDIM_TIMESTEPS, autocast=autocast)
+        generators = [generator_for(0, "noise", number) for number in range(64)]
+        model.generate(conditions, generators, DDIM_TIMESTEPS, autocast=autocast)
 
     actions: dict[str, Action] = {"fp32": lambda: generate(False), "bf16": lambda: generate(True)}
     measured, own = in_turns(setting, actions, turns)

@@ -7,12 +7,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from parc.anim.motion_library import runs
+from parc.motion_generator.canonical_frame import to_canonical, turned_to_canonical
 from parc.motion_generator.features import SMALLEST_STD, FeatureStatistics, MotionFeatures
-from parc.motion_generator.mdm_heightfield_contact_motion_sampler import (
-    MDMHeightfieldContactMotionSampler,
-    to_canonical,
-    turned_to_canonical,
-)
+from parc.motion_generator.mdm_heightfield_contact_motion_sampler import MDMHeightfieldContactMotionSampler
 
 CLIPS_A_CHUNK = 32
 WINDOWS_A_CHUNK = 4096

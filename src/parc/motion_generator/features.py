@@ -46,6 +46,19 @@ class Motion:
     contacts: Float[Tensor, "batch frames bodies"]
 
 
+@dataclass(frozen=True)
+class PosedMotion(Motion):
+    """A motion with the placement of all bodies by forward kinematics, which its joint positions agree with.
+
+    Attributes:
+        body_pos: metres.
+        body_rot: (x, y, z, w), in the window's canonical frame.
+    """
+
+    body_pos: Float[Tensor, "batch frames bodies 3"]
+    body_rot: Float[Tensor, "batch frames bodies 4"]
+
+
 class MotionFeatures:
     """The layout of a frame's features: root position, root rotation, joint positions, joint rotations, contacts.
 
@@ -63,10 +76,18 @@ class MotionFeatures:
         self.sizes = [3, self.rotation_size, 3 * character.num_joints, joint_rotations, character.num_bodies]
         self.num_features = sum(self.sizes)
 
-    def posed(self, frames: Frames) -> Motion:
-        """Return the motion of frames, joint positions by forward kinematics."""
-        body_pos, _ = self.character.forward_kinematics(frames.root_pos, frames.root_rot, frames.joint_rot)
-        return Motion(frames.root_pos, frames.root_rot, body_pos[..., 1:, :], frames.joint_rot, frames.contacts)
+    def posed(self, frames: Frames) -> PosedMotion:
+        """Return the motion of frames, with all bodies placed by forward kinematics."""
+        body_pos, body_rot = self.character.forward_kinematics(frames.root_pos, frames.root_rot, frames.joint_rot)
+        return PosedMotion(
+            root_pos=frames.root_pos,
+            root_rot=frames.root_rot,
+            joint_pos=body_pos[..., 1:, :],
+            joint_rot=frames.joint_rot,
+            contacts=frames.contacts,
+            body_pos=body_pos,
+            body_rot=body_rot,
+        )
 
     def encode(self, motion: Motion) -> Float[Tensor, "batch frames features"]:
         """Return the features of a motion."""

@@ -9,7 +9,7 @@ from torch import Tensor
 from parc.anim.motion_library import MotionLibrary, runs
 from parc.anim.rotations import rotate_xy
 from parc.configuration.errors import UserError
-from parc.terrain.heightfield import nearest_cells
+from parc.terrain.heightfield import Heightfields
 
 FREE_HEIGHT = 6.0  # metres that untouched cells may be above or below the map's own zero
 
@@ -57,14 +57,26 @@ class HeightmapGrid:
         return torch.stack(torch.meshgrid(along_x, along_y, indexing="ij"), dim=-1)
 
 
-def height_under(
-    library: MotionLibrary, clips: Int[Tensor, " batch"], points: Float[Tensor, "batch 2"]
-) -> Float[Tensor, " batch"]:
-    """Return the terrain height (world, metres) of each clip at a point (world, metres)."""
-    return library.heights[_flat_cells(library, clips, _cells(library, clips, points[:, None]))][:, 0]
-
-
 def local_heightmaps(
+    terrains: Heightfields,
+    which: Int[Tensor, " batch"],
+    grid: HeightmapGrid,
+    origin: Float[Tensor, "batch 3"],
+    turn: Float[Tensor, " batch"],
+) -> Float[Tensor, "batch rows columns"]:
+    """Return local heightmaps, relative to the canonical frame's z, metres (not clamped to `MAX_HEIGHT`).
+
+    Args:
+        terrains: the terrains.
+        which: the terrain of each map.
+        grid: the points of the maps.
+        origin: of the canonical frames (world, metres).
+        turn: heading of the canonical frames, radians.
+    """
+    return _relative_heights(terrains, which, _cells_around(terrains, which, grid, origin, turn), grid, origin)
+
+
+def local_heightmaps_with_bounds(
     library: MotionLibrary,
     grid: HeightmapGrid,
     clips: Int[Tensor, " batch"],
@@ -73,7 +85,7 @@ def local_heightmaps(
     origin: Float[Tensor, "batch 3"],
     turn: Float[Tensor, " batch"],
 ) -> tuple[Float[Tensor, "batch rows columns"], Float[Tensor, "batch rows columns 2"]]:
-    """Return local heightmaps and the bounds that augmentation has to keep, relative to the canonical frame's z.
+    """Return the `local_heightmaps` of clips, and the bounds that augmentation has to keep, relative likewise.
 
     Cells touched between the first and the last time keep the clip's bounds, all others are free within `FREE_HEIGHT`.
 
@@ -86,38 +98,40 @@ def local_heightmaps(
         origin: of the canonical frames (world, metres).
         turn: heading of the canonical frames, radians.
     """
-    rows, columns = grid.shape
-    points = rotate_xy(grid.points().flatten(0, 1).expand(len(turn), -1, -1), turn[:, None]) + origin[:, None, :2]
-    cells = _cells(library, clips, points)
-    flat = _flat_cells(library, clips, cells)
-    base = origin[:, 2, None]
-    heights = library.heights[flat] - base
+    terrains = library.terrains
+    cells = _cells_around(terrains, clips, grid, origin, turn)
+    heights = _relative_heights(terrains, clips, cells, grid, origin)
     # Seen from above, a turned grid reaches as far as its corners.
-    corners = cells.unflatten(1, (rows, columns))[:, [0, 0, -1, -1], [0, -1, 0, -1]]
+    corners = cells.unflatten(1, grid.shape)[:, [0, 0, -1, -1], [0, -1, 0, -1]]
     touched = _touched(library, clips, first_times, last_times, cells, corners)
     bounds = torch.tensor([FREE_HEIGHT, -FREE_HEIGHT]).expand(*touched.shape, 2).clone()
     window, point = touched.nonzero(as_tuple=True)  # few
-    bounds[window, point] = library.height_bounds[flat[window, point]] - base[window]
-    return heights.unflatten(1, (rows, columns)), bounds.unflatten(1, (rows, columns))
+    places = terrains.places_of(clips[window], cells[window, point][:, None])[:, 0]
+    bounds[window, point] = library.height_bounds[places] - origin[window, 2, None]
+    return heights, bounds.unflatten(1, grid.shape)
 
 
-def _cells(
-    library: MotionLibrary, clips: Int[Tensor, " batch"], points: Float[Tensor, "batch points 2"]
+def _cells_around(
+    terrains: Heightfields,
+    which: Int[Tensor, " batch"],
+    grid: HeightmapGrid,
+    origin: Float[Tensor, "batch 3"],
+    turn: Float[Tensor, " batch"],
 ) -> Int[Tensor, "batch points 2"]:
-    return nearest_cells(
-        points,
-        library.min_point[clips][:, None],
-        library.cell_size[clips][:, None, None],
-        library.terrain_shape[clips][:, None],
-    )
+    """Return the cell below each point of local heightmaps."""
+    points = grid.points().to(origin.device).flatten(0, 1).expand(len(turn), -1, -1)
+    return terrains.cells_at(which, rotate_xy(points, turn[:, None]) + origin[:, None, :2])
 
 
-def _flat_cells(
-    library: MotionLibrary, clips: Int[Tensor, " batch"], cells: Int[Tensor, "batch points 2"]
-) -> Int[Tensor, "batch points"]:
-    """Return where cells of clips' terrains lie in the library."""
-    columns = library.terrain_shape[clips, 1][:, None]
-    return library.first_cell[clips][:, None] + cells[..., 0] * columns + cells[..., 1]
+def _relative_heights(
+    terrains: Heightfields,
+    which: Int[Tensor, " batch"],
+    cells: Int[Tensor, "batch points 2"],
+    grid: HeightmapGrid,
+    origin: Float[Tensor, "batch 3"],
+) -> Float[Tensor, "batch rows columns"]:
+    heights = terrains.heights[terrains.places_of(which, cells)] - origin[:, 2, None]
+    return heights.unflatten(1, grid.shape)
 
 
 def _touched(

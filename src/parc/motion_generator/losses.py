@@ -13,7 +13,7 @@ from parc.anim.character import Character
 from parc.anim.rotations import angle_between
 from parc.anim.surface_points import BodyPoints
 from parc.configuration.errors import UserError
-from parc.motion_generator.features import Motion
+from parc.motion_generator.features import Motion, PosedMotion
 from parc.terrain.signed_distance import signed_distance_below_ground
 
 PSEUDO_HUBER_SCALE = 0.03
@@ -71,7 +71,7 @@ class LossWeights:
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class TerrainAndTarget:
     """What the losses know of a window beyond its motion (canonical frame, metres).
 
     Attributes:
@@ -122,20 +122,19 @@ class MotionLosses:
         return list(self.weights)
 
     def per_sample(
-        self, predicted: Motion, true: Motion, surroundings: Surroundings
+        self, predicted: Motion, true: PosedMotion, terrain_and_target: TerrainAndTarget
     ) -> dict[str, Float[Tensor, " batch"]]:
-        """Return each term, unweighted, for every sample. The joint positions of `true` are ignored: it is posed anew."""
-        kinematics = self.character.forward_kinematics
-        body_pos, body_rot = kinematics(predicted.root_pos, predicted.root_rot, predicted.joint_rot)
-        with torch.no_grad():
-            true_pos, true_rot = kinematics(true.root_pos, true.root_rot, true.joint_rot)
+        """Return each term, unweighted, for every sample."""
+        body_pos, body_rot = self.character.forward_kinematics(
+            predicted.root_pos, predicted.root_rot, predicted.joint_rot
+        )
         size, velocity, angular_velocity = self._size, self._velocity, self._angular_velocity
         terms: dict[str, Callable[[], Tensor]] = {
             "root_position": lambda: size(predicted.root_pos - true.root_pos),
             "root_rotation": lambda: size(angle_between(predicted.root_rot, true.root_rot)),
             "joint_rotation": lambda: size(angle_between(predicted.joint_rot, true.joint_rot)),
             "contacts": lambda: size(predicted.contacts - true.contacts),
-            "joint_position": lambda: size(predicted.joint_pos - true_pos[..., 1:, :]),
+            "joint_position": lambda: size(predicted.joint_pos - true.joint_pos),
             "kinematic_consistency": lambda: size(predicted.joint_pos - body_pos[..., 1:, :]),
             "root_velocity": lambda: size(velocity(predicted.root_pos) - velocity(true.root_pos)),
             "root_angular_velocity": lambda: size(
@@ -144,11 +143,11 @@ class MotionLosses:
             "joint_angular_velocity": lambda: size(
                 angular_velocity(predicted.joint_rot) - angular_velocity(true.joint_rot)
             ),
-            "body_position": lambda: size(body_pos - true_pos),
-            "body_rotation": lambda: size(angle_between(body_rot, true_rot)),
-            "body_velocity": lambda: size(velocity(body_pos) - velocity(true_pos)),
-            "target": lambda: self._distance_from_target(predicted, surroundings),
-            "terrain_collision": lambda: self._terrain_collision(body_pos, body_rot, surroundings),
+            "body_position": lambda: size(body_pos - true.body_pos),
+            "body_rotation": lambda: size(angle_between(body_rot, true.body_rot)),
+            "body_velocity": lambda: size(velocity(body_pos) - velocity(true.body_pos)),
+            "target": lambda: self._distance_from_target(predicted, terrain_and_target),
+            "terrain_collision": lambda: self._terrain_collision(body_pos, body_rot, terrain_and_target),
         }
         return {name: terms[name]() for name in self.weights}
 
@@ -174,15 +173,15 @@ class MotionLosses:
         self,
         body_pos: Float[Tensor, "batch frames bodies 3"],
         body_rot: Float[Tensor, "batch frames bodies 4"],
-        surroundings: Surroundings,
+        terrain_and_target: TerrainAndTarget,
     ) -> Float[Tensor, " batch"]:
         points = self.collision_points.placed(body_pos, body_rot).flatten(1, 2)
         depths = signed_distance_below_ground(
-            points, surroundings.heightmap, surroundings.min_point, surroundings.spacing
+            points, terrain_and_target.heightmap, terrain_and_target.min_point, terrain_and_target.spacing
         )
         return 0.5 * depths.square().sum(1)
 
-    def _distance_from_target(self, predicted: Motion, surroundings: Surroundings) -> Float[Tensor, " batch"]:
+    def _distance_from_target(self, predicted: Motion, terrain_and_target: TerrainAndTarget) -> Float[Tensor, " batch"]:
         """Return minus the way from the canonical frame towards the target, but no less than -0.1 (metres)."""
         way = predicted.root_pos[:, -1, :2] - predicted.root_pos[:, self.canonical_frame, :2]
-        return (-(way * surroundings.target_direction).sum(-1)).clamp(min=-0.1)
+        return (-(way * terrain_and_target.target_direction).sum(-1)).clamp(min=-0.1)

@@ -1,5 +1,6 @@
 """MDM: the motion diffusion model, its training loss and how it generates."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -9,12 +10,13 @@ from torch import Tensor, nn
 
 from parc.anim.character import Character
 from parc.configuration.errors import UserError
+from parc.configuration.pieces import Recipe
+from parc.motion_generator.denoiser import Conditions, Denoiser
 from parc.motion_generator.diffusion import CosineDiffusion, ddim_transitions
 from parc.motion_generator.features import FeatureStatistics, Motion, MotionFeatures, RotationType
 from parc.motion_generator.local_heightmap import HeightmapGrid
-from parc.motion_generator.losses import MotionLosses, Surroundings
+from parc.motion_generator.losses import MotionLosses, TerrainAndTarget
 from parc.motion_generator.mdm_heightfield_contact_motion_sampler import MotionWindows
-from parc.motion_generator.mdm_transformer import Conditions, MDMTransformer, heightmap_tokens_along
 
 
 @dataclass(frozen=True)
@@ -63,13 +65,7 @@ class MDM(nn.Module):
     """A denoiser with its features, diffusion process and training loss.
 
     Args:
-        d_model: width of a token.
-        num_heads: attention heads; divides `d_model`.
-        d_hid: width of the encoder's feed-forward layers.
-        num_layers: encoder layers.
-        mlp_width: hidden width of the motion MLPs.
-        target_mlp_width: hidden width of the target MLP.
-        dropout: share of numbers dropped in the encoder.
+        denoiser: the network.
         diffusion_timesteps: number of diffusion steps.
         rotation_type: how rotations are coded in the features.
         conditions: how often conditions are withheld in training.
@@ -86,13 +82,7 @@ class MDM(nn.Module):
 
     def __init__(
         self,
-        d_model: int,
-        num_heads: int,
-        d_hid: int,
-        num_layers: int,
-        mlp_width: int,
-        target_mlp_width: int,
-        dropout: float,
+        denoiser: Recipe[Denoiser],
         diffusion_timesteps: int,
         rotation_type: RotationType,
         conditions: ConditionChances,
@@ -105,17 +95,7 @@ class MDM(nn.Module):
         losses: MotionLosses | None = None,
     ) -> None:
         super().__init__()
-        sizes = {
-            "d_model": d_model,
-            "num_heads": num_heads,
-            "d_hid": d_hid,
-            "num_layers": num_layers,
-            "mlp_width": mlp_width,
-            "target_mlp_width": target_mlp_width,
-            "dropout": dropout,
-            "diffusion_timesteps": diffusion_timesteps,
-        }
-        self.check_settings(**sizes)
+        self.check_settings(diffusion_timesteps)
         self.features = MotionFeatures(character, rotation_type)
         self.chances = conditions
         self.grid = heightmap
@@ -123,53 +103,36 @@ class MDM(nn.Module):
         self.num_frames = num_frames
         self.num_previous = num_previous
         self.diffusion = CosineDiffusion(diffusion_timesteps)
-        self.denoiser = MDMTransformer(
+        self.denoiser = denoiser.make(
             num_features=self.features.num_features,
             num_frames=num_frames,
             num_previous=num_previous,
             heightmap_shape=heightmap.shape,
-            **sizes,
+            diffusion_timesteps=diffusion_timesteps,
         )
         self.register_buffer("mean", statistics.mean, persistent=False)
         self.register_buffer("std", statistics.std, persistent=False)
 
     @staticmethod
-    def check_settings(
-        *, d_model: int, num_heads: int, num_layers: int, dropout: float, diffusion_timesteps: int, **widths: Any
-    ) -> None:
+    def check_settings(diffusion_timesteps: int, **_: Any) -> None:
         """Check what can be checked of the settings before there is a character.
 
         Raises:
-            UserError: a size is not positive, or sizes contradict each other; names the key.
+            UserError: there are too few diffusion steps.
         """
-        counted = {"d_model": d_model, "num_heads": num_heads, "num_layers": num_layers}
-        for name in ("d_hid", "mlp_width", "target_mlp_width"):
-            counted[name] = widths[name]
-        for name, size in counted.items():
-            if size < 1:
-                raise UserError(f"model.{name} is {size}, expected at least 1")
-        if d_model % num_heads:
-            raise UserError(
-                f"model.num_heads is {num_heads}, which does not divide model.d_model ({d_model}); expected a divisor"
-            )
-        if d_model % 2:
-            raise UserError(
-                f"model.d_model is {d_model}, expected an even width: position codes are pairs of sine and cosine"
-            )
-        if not 0 <= dropout < 1:
-            raise UserError(f"model.dropout is {dropout}, expected a share in 0..1, below 1")
         if diffusion_timesteps < 2:
             raise UserError(f"model.diffusion_timesteps is {diffusion_timesteps}, expected at least 2")
 
     @staticmethod
-    def check_with_sampler(heightmap: HeightmapGrid) -> None:
-        """Check that the denoiser's convolutions fit a heightmap.
+    def check_with_sampler(denoiser: Recipe[Denoiser], heightmap: HeightmapGrid) -> None:
+        """Check that a denoiser can take the heightmaps of a sampler.
 
         Raises:
-            UserError: the heightmap has too few points, or they cannot be cut into patches.
+            UserError: it cannot.
         """
-        for axis, points in zip("xy", heightmap.shape, strict=True):
-            heightmap_tokens_along(axis, points)
+        kind = denoiser.target
+        assert isinstance(kind, type) and issubclass(kind, Denoiser)
+        kind.check_with_heightmap(heightmap.shape)
 
     @property
     def statistics(self) -> FeatureStatistics:
@@ -226,11 +189,11 @@ class MDM(nn.Module):
         with torch.autocast(clean.device.type, torch.bfloat16, enabled=autocast):
             prediction = self.denoiser(noisy, draws.timestep, conditions)
         predicted = self.features.decode(self.statistics.unstandardise(prediction.float()))
-        return self.losses.per_sample(predicted, true, self.surroundings(windows))
+        return self.losses.per_sample(predicted, true, self.terrain_and_target(windows))
 
-    def surroundings(self, windows: MotionWindows) -> Surroundings:
+    def terrain_and_target(self, windows: MotionWindows) -> TerrainAndTarget:
         """Return what the losses know of windows beyond their motions."""
-        return Surroundings(
+        return TerrainAndTarget(
             heightmap=windows.heightmap,
             min_point=torch.tensor([self.grid.min_x, self.grid.min_y], device=windows.heightmap.device),
             spacing=self.grid.spacing,
@@ -250,16 +213,19 @@ class MDM(nn.Module):
     def generate(
         self,
         conditions: Conditions,
-        generator: torch.Generator,
+        generators: Sequence[torch.Generator],
         ddim_timesteps: list[int] | None = None,
         guidance_scale: float | None = None,
         autocast: bool = False,
     ) -> Motion:
         """Generate a window for each of the conditions, starting from noise.
 
+        Each motion has random numbers of its own, so that it can be made again alone: from the same noise, to the bit, and
+        equal but for the rounding of sums that the size of a batch puts in another order.
+
         Args:
             conditions: what the motions are asked for.
-            generator: draws the noise.
+            generators: draw the noise, one for each of the conditions, in order.
             ddim_timesteps: a decreasing list of timesteps from T - 1 to 0 to denoise at by DDIM; None for DDPM at all of
                 them.
             guidance_scale: s in s x0(previous states withheld) + (1 - s) x0(with clean previous states); None for the
@@ -268,43 +234,49 @@ class MDM(nn.Module):
 
         Raises:
             UserError: the timesteps are no such list.
+            ValueError: there are more or fewer generators than conditions.
         """
+        if len(generators) != len(conditions.heightmap):
+            raise ValueError(
+                f"{len(generators)} generators for {len(conditions.heightmap)} conditions, expected as many"
+            )
         timesteps = self.diffusion.timesteps
         every = list(range(timesteps - 1, -1, -1))
         transitions = ddim_transitions(every if ddim_timesteps is None else ddim_timesteps, timesteps)
-        batch = len(conditions.heightmap)
-        size = (batch, self.num_frames, self.features.num_features)
-        noisy = torch.randn(size, generator=generator).to(self.mean.device)
+        noisy = self._noise(generators)
         precision = torch.autocast(noisy.device.type, torch.bfloat16, enabled=autocast)
         with precision:
-            heightmap_tokens = self.denoiser.embed_heightmap(conditions.heightmap)
+            heightmap_embedding = self.denoiser.embed_heightmap(conditions.heightmap)
         for timestep, next_timestep in transitions:
             with precision:
-                clean = self._predict(noisy, timestep, conditions, heightmap_tokens, guidance_scale).float()
+                clean = self._predict(noisy, timestep, conditions, heightmap_embedding, guidance_scale).float()
             clean = self.statistics.standardise(self.features.project(self.statistics.unstandardise(clean)))
             if ddim_timesteps is None:
-                noise = torch.randn(size, generator=generator).to(noisy.device)
-                noisy = self.diffusion.ddpm_step(noisy, clean, timestep, noise)
+                noisy = self.diffusion.ddpm_step(noisy, clean, timestep, self._noise(generators))
             else:
                 noisy = self.diffusion.ddim_step(noisy, clean, timestep, next_timestep)
         return self.features.decode(self.statistics.unstandardise(noisy))
+
+    def _noise(self, generators: Sequence[torch.Generator]) -> Float[Tensor, "batch frames features"]:
+        size = self.mean.shape
+        return torch.stack([torch.randn(size, generator=generator) for generator in generators]).to(self.mean.device)
 
     def _predict(
         self,
         noisy: Float[Tensor, "batch frames features"],
         timestep: int,
         conditions: Conditions,
-        heightmap_tokens: Float[Tensor, "batch tokens width"],
+        heightmap_embedding: Float[Tensor, "batch *embedding"],
         guidance_scale: float | None,
     ) -> Float[Tensor, "batch frames features"]:
         steps = torch.full((len(noisy),), timestep, device=noisy.device)
         if guidance_scale is None:
-            return self.denoiser.denoise(noisy, steps, conditions, heightmap_tokens)
+            return self.denoiser.denoise(noisy, steps, conditions, heightmap_embedding)
         both = self.denoiser.denoise(
             noisy.repeat(2, 1, 1),
             steps.repeat(2),
             _without_and_with_previous(conditions),
-            heightmap_tokens.repeat(2, 1, 1),
+            torch.cat([heightmap_embedding] * 2),
         )
         without, with_previous = both.chunk(2)
         return guidance_scale * without + (1 - guidance_scale) * with_previous

@@ -2,7 +2,6 @@
 
 import zlib
 from dataclasses import dataclass, fields
-from enum import Enum
 from pathlib import Path
 
 import roma
@@ -15,21 +14,15 @@ from parc.anim.dataset import ClipEntry, ClipLimits
 from parc.anim.library_cache import open_prepared_clips
 from parc.anim.mirror import MIRRORED
 from parc.anim.motion_library import Frames, MotionLibrary, runs
-from parc.anim.rotations import heading, rotate_xy, turn_about_z
+from parc.anim.rotations import heading
 from parc.configuration.errors import UserError
+from parc.motion_generator.canonical_frame import RelativeZStyle, canonical_frames, frames_to_canonical
+from parc.motion_generator.denoiser import MAX_HEIGHT
 from parc.motion_generator.heightmap_augmentation import HeightmapAugmentation
-from parc.motion_generator.local_heightmap import HeightmapGrid, height_under, local_heightmaps
-from parc.motion_generator.mdm_transformer import MAX_HEIGHT
+from parc.motion_generator.local_heightmap import HeightmapGrid, local_heightmaps_with_bounds
 
 FEWEST_CLIPS_WITH_HELDOUT = 20
 HELDOUT_SHARE = 0.05
-
-
-class RelativeZStyle(str, Enum):
-    """What heights are relative to: the root position at the canonical frame, or the terrain below it."""
-
-    RELATIVE_TO_ROOT = "RELATIVE_TO_ROOT"
-    RELATIVE_TO_ROOT_FLOOR = "RELATIVE_TO_ROOT_FLOOR"
 
 
 @dataclass(frozen=True)
@@ -238,7 +231,7 @@ class MDMHeightfieldContactMotionSampler:
         origin, turn = self.canonical_frames(clips, world.root_pos, world.root_rot)
         canonical = frames_to_canonical(world, origin, turn)
         frames, ahead = canonical.part(0, self.num_frames), canonical.part(self.num_frames, self.num_frames + 1)
-        heightmap, bounds = local_heightmaps(
+        heightmap, bounds = local_heightmaps_with_bounds(
             self.library, self.grid, clips, starts, starts + self.window_seconds, origin, turn
         )
         heightmap = self.augmentation.change(heightmap, bounds, draws.augmentation).clamp(-MAX_HEIGHT, MAX_HEIGHT)
@@ -259,10 +252,8 @@ class MDMHeightfieldContactMotionSampler:
     ) -> tuple[Float[Tensor, "batch 3"], Float[Tensor, " batch"]]:
         """Return origin (world, metres) and heading (radians) of the canonical frame of windows, given in the world."""
         last_previous = self.num_previous - 1
-        origin = root_pos[:, last_previous]
-        if self.relative_z_style is RelativeZStyle.RELATIVE_TO_ROOT_FLOOR:
-            origin = torch.cat([origin[:, :2], height_under(self.library, clips, origin[:, :2])[:, None]], dim=1)
-        return origin, heading(root_rot[:, last_previous])
+        pose = root_pos[:, last_previous], root_rot[:, last_previous]
+        return canonical_frames(self.relative_z_style, self.library.terrains, clips, *pose)
 
     def target_times(
         self, clips: Int[Tensor, " batch"], starts: Float[Tensor, " batch"], share: Float[Tensor, " batch"]
@@ -304,27 +295,6 @@ def is_held_out(name: str) -> bool:
     A mirror image goes with its original: trained on, it would give away what is held out.
     """
     return zlib.crc32(name.removesuffix(MIRRORED).encode()) / 2**32 < HELDOUT_SHARE
-
-
-def frames_to_canonical(world: Frames, origin: Float[Tensor, "batch 3"], turn: Float[Tensor, " batch"]) -> Frames:
-    """Move frames so that `origin` (world, metres) is at zero, and turn them by minus `turn` (radians) about z."""
-    root_pos, root_rot = to_canonical(world.root_pos, origin, turn), turned_to_canonical(world.root_rot, turn)
-    return Frames(root_pos, root_rot, world.joint_rot, world.contacts)
-
-
-def to_canonical(
-    points: Float[Tensor, "batch points 3"], origin: Float[Tensor, "batch 3"], turn: Float[Tensor, " batch"]
-) -> Float[Tensor, "batch points 3"]:
-    """Move points (world, metres) so that `origin` is at zero, and turn them by minus `turn` (radians) about z."""
-    moved = points - origin[:, None]
-    return torch.cat([rotate_xy(moved[..., :2], -turn[:, None]), moved[..., 2:]], dim=-1)
-
-
-def turned_to_canonical(
-    rotation: Float[Tensor, "batch frames 4"], turn: Float[Tensor, " batch"]
-) -> Float[Tensor, "batch frames 4"]:
-    """Turn rotations (world) by minus `turn` (radians) about z."""
-    return roma.quat_product(turn_about_z(-turn)[:, None].expand_as(rotation), rotation)
 
 
 def direction_to(

@@ -1,7 +1,6 @@
-"""The denoiser: a transformer that predicts a clean motion from a noisy one and what it was asked for."""
+"""The paper's denoiser: a transformer whose tokens are what a motion was asked for, and its frames."""
 
 import math
-from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -9,52 +8,27 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from parc.configuration.errors import UserError
+from parc.motion_generator.denoiser import MAX_HEIGHT, Conditions, Denoiser
 from parc.motion_generator.dropout import dropout
 
-MAX_HEIGHT = 3.0  # metres; heightmaps are clamped to this and divided by it
 CONVOLVED_AWAY = (
     15  # points along each axis that three convolutions of width 5 and one of width 4 take, without padding
 )
 PATCH = 2  # cells of the convolved heightmap along each side of a token
 
 
-@dataclass(frozen=True)
-class Conditions:
-    """What a motion is asked for.
-
-    Attributes:
-        heightmap: heights around the character, metres, relative to its root (or floor), clamped to `MAX_HEIGHT`.
-        target_direction: unit x, y direction to the target in the canonical frame, or zeros.
-        previous_states: standardised features of the first frames, clean.
-        heightmap_given, target_given, previous_given: False where that condition is withheld.
-        previous_clean: whether the clean previous states replace the noisy ones (the previous-state indicator).
-    """
-
-    heightmap: Float[Tensor, "batch rows columns"]
-    target_direction: Float[Tensor, "batch 2"]
-    previous_states: Float[Tensor, "batch previous features"]
-    heightmap_given: Bool[Tensor, " batch"]
-    target_given: Bool[Tensor, " batch"]
-    previous_given: Bool[Tensor, " batch"]
-    previous_clean: Bool[Tensor, " batch"]
-
-
-class MDMTransformer(nn.Module):
+class MDMTransformer(Denoiser):
     """The paper's denoiser. Tokens: time, heightmap, target, previous-state indicator, then one for each frame.
 
     Args:
-        num_features: numbers a frame.
-        num_frames: frames of a window.
-        num_previous: frames of it that are previous states.
-        heightmap_shape: points of the local heightmap along x and y.
         d_model: width of a token.
         num_heads: attention heads; divides `d_model`.
-        d_hid: width of the feed-forward layers.
+        d_hid: width of the encoder's feed-forward layers.
         num_layers: encoder layers.
-        mlp_width: width of the hidden layer of the motion MLPs.
-        target_mlp_width: width of the hidden layer of the target MLP.
+        mlp_width: hidden width of the motion MLPs.
+        target_mlp_width: hidden width of the target MLP.
         dropout: share of numbers dropped in the encoder.
-        diffusion_timesteps: number of diffusion steps.
+        num_features, num_frames, num_previous, heightmap_shape, diffusion_timesteps: see `Denoiser`.
     """
 
     time_code: Tensor
@@ -62,11 +36,6 @@ class MDMTransformer(nn.Module):
 
     def __init__(
         self,
-        *,
-        num_features: int,
-        num_frames: int,
-        num_previous: int,
-        heightmap_shape: tuple[int, int],
         d_model: int,
         num_heads: int,
         d_hid: int,
@@ -74,6 +43,11 @@ class MDMTransformer(nn.Module):
         mlp_width: int,
         target_mlp_width: int,
         dropout: float,
+        *,
+        num_features: int,
+        num_frames: int,
+        num_previous: int,
+        heightmap_shape: tuple[int, int],
         diffusion_timesteps: int,
     ) -> None:
         super().__init__()
@@ -99,30 +73,53 @@ class MDMTransformer(nn.Module):
         self.register_buffer("time_code", sinusoidal_code(diffusion_timesteps, d_model), persistent=False)
         self.register_buffer("position_code", sinusoidal_code(num_tokens, d_model), persistent=False)
 
-    def forward(
-        self,
-        noisy: Float[Tensor, "batch frames features"],
-        timestep: Int[Tensor, " batch"],
-        conditions: Conditions,
-    ) -> Float[Tensor, "batch frames features"]:
-        """Predict the clean standardised features of noisy ones at a diffusion timestep."""
-        return self.denoise(noisy, timestep, conditions, self.embed_heightmap(conditions.heightmap))
+    @staticmethod
+    def check_settings(*, d_model: int, num_heads: int, dropout: float, **other_sizes: int) -> None:
+        """Check what can be checked of the settings before there is a character.
+
+        Raises:
+            UserError: a size is not positive, or sizes contradict each other; names the key.
+        """
+        for name, size in {"d_model": d_model, "num_heads": num_heads, **other_sizes}.items():
+            if size < 1:
+                raise UserError(f"model.denoiser.{name} is {size}, expected at least 1")
+        if d_model % num_heads:
+            raise UserError(
+                f"model.denoiser.num_heads is {num_heads}, which does not divide model.denoiser.d_model ({d_model}); "
+                "expected a divisor"
+            )
+        if d_model % 2:
+            raise UserError(
+                f"model.denoiser.d_model is {d_model}, expected an even width: position codes are pairs of sine and cosine"
+            )
+        if not 0 <= dropout < 1:
+            raise UserError(f"model.denoiser.dropout is {dropout}, expected a share in 0..1, below 1")
+
+    @staticmethod
+    def check_with_heightmap(heightmap_shape: tuple[int, int]) -> None:
+        """Check that the convolutions fit a heightmap of so many points along x and y.
+
+        Raises:
+            UserError: there are too few, or they cannot be cut into patches.
+        """
+        for axis, points in zip("xy", heightmap_shape, strict=True):
+            heightmap_tokens_along(axis, points)
 
     def denoise(
         self,
         noisy: Float[Tensor, "batch frames features"],
         timestep: Int[Tensor, " batch"],
         conditions: Conditions,
-        heightmap_tokens: Float[Tensor, "batch tokens width"],
+        heightmap_embedding: Float[Tensor, "batch tokens width"],
     ) -> Float[Tensor, "batch frames features"]:
-        """As `forward`, with heightmap tokens embedded beforehand: they serve all denoising steps."""
+        """As `forward`, with the heightmaps' tokens."""
         clean = conditions.previous_clean[:, None, None]
         first = torch.where(clean, conditions.previous_states, noisy[:, : self.num_previous])
         motion = torch.cat([first, noisy[:, self.num_previous :]], dim=1)
         tokens = torch.cat(
             [
                 self.time_mlp(self.time_code[timestep])[:, None],
-                heightmap_tokens,
+                heightmap_embedding,
                 self.target_mlp(conditions.target_direction)[:, None],
                 self.previous_indicator(conditions.previous_clean.long())[:, None],
                 self.motion_mlp(motion),

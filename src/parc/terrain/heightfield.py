@@ -1,6 +1,7 @@
-"""Blocky terrain: a grid of flat square columns."""
+"""Blocky terrain: a grid of flat square columns; and many of them, to be read in batches."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import torch
 from jaxtyping import Float, Int
@@ -23,12 +24,73 @@ class Heightfield:
 
     def cells_at(self, points: Float[Tensor, "*batch 2"]) -> Int[Tensor, "*batch 2"]:
         """Return the nearest cell of each x, y (world, metres); points beside the map belong to its border cells."""
-        return nearest_cells(points, self.min_point, self.cell_size, torch.tensor(self.heights.shape))
+        return nearest_cells(
+            points, self.min_point, self.cell_size, torch.tensor(self.heights.shape, device=points.device)
+        )
 
     def heights_at(self, points: Float[Tensor, "*batch 2"]) -> Float[Tensor, "*batch"]:
         """Return the height of the terrain (metres) at each x, y (world, metres)."""
         cells = self.cells_at(points)
         return self.heights[cells[..., 0], cells[..., 1]]
+
+
+@dataclass(frozen=True)
+class Heightfields:
+    """Terrains of any shapes, laid end to end.
+
+    Whoever reads them says for each item of a batch which terrain it stands on: one, many and one for each item are the same,
+    and no terrain is copied.
+
+    Attributes:
+        heights: height of every cell, row after row, terrain after terrain, metres.
+        first_cell: where each terrain begins.
+        shape: cells of each terrain along x and y.
+        min_point: x, y of the centre of each terrain's cell (0, 0), metres.
+        cell_size: side of a cell of each terrain, metres.
+    """
+
+    heights: Float[Tensor, " cells"]
+    first_cell: Int[Tensor, " terrains"]
+    shape: Int[Tensor, "terrains 2"]
+    min_point: Float[Tensor, "terrains 2"]
+    cell_size: Float[Tensor, " terrains"]
+
+    def cells_at(
+        self, which: Int[Tensor, " batch"], points: Float[Tensor, "batch points 2"]
+    ) -> Int[Tensor, "batch points 2"]:
+        """Return the nearest cell of each x, y (metres); points beside the map belong to its border cells."""
+        return nearest_cells(
+            points, self.min_point[which][:, None], self.cell_size[which][:, None, None], self.shape[which][:, None]
+        )
+
+    def places_of(
+        self, which: Int[Tensor, " batch"], cells: Int[Tensor, "batch points 2"]
+    ) -> Int[Tensor, "batch points"]:
+        """Return where cells of the terrains lie in `heights`."""
+        return self.first_cell[which][:, None] + cells[..., 0] * self.shape[which, 1][:, None] + cells[..., 1]
+
+    def heights_at(
+        self, which: Int[Tensor, " batch"], points: Float[Tensor, "batch points 2"]
+    ) -> Float[Tensor, "batch points"]:
+        """Return the height of the terrain (metres) at each x, y (metres)."""
+        return self.heights[self.places_of(which, self.cells_at(which, points))]
+
+    def to(self, device: torch.device) -> "Heightfields":
+        """Return these terrains on `device`."""
+        return Heightfields(*(getattr(self, field.name).to(device) for field in fields(self)))
+
+
+def laid_end_to_end(terrains: Sequence[Heightfield]) -> Heightfields:
+    """Return some terrains as one batch, in order."""
+    shape = torch.tensor([list(terrain.heights.shape) for terrain in terrains])
+    counts = shape.prod(1)
+    return Heightfields(
+        heights=torch.cat([terrain.heights.flatten() for terrain in terrains]),
+        first_cell=counts.cumsum(0) - counts,
+        shape=shape,
+        min_point=torch.stack([terrain.min_point for terrain in terrains]),
+        cell_size=torch.tensor([terrain.cell_size for terrain in terrains], dtype=terrains[0].heights.dtype),
+    )
 
 
 def nearest_cells(

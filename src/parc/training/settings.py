@@ -57,7 +57,7 @@ class TrainSettings(RunSettings):
         kind, _, number = self.device.partition(":")
         if kind not in ("auto", "cpu", "cuda") or (number and not (kind == "cuda" and number.isdigit())):
             raise UserError(f"device is {self.device!r}, expected auto, cpu, cuda or cuda:N")
-        MDM.check_with_sampler(self.sampler.heightmap)
+        MDM.check_with_sampler(self.model.denoiser, self.sampler.heightmap)
         previous = self.iteration.previous_run
         if previous is not None and Path(previous) == self.folder:
             raise UserError(

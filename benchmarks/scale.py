@@ -7,11 +7,11 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.own_process import forget_peak_memory, megabytes_in_memory
+from benchmarks.setting import draw_windows, paper_sampler
+from benchmarks.timing import Durations, duration
 from parc.anim.library_cache import CACHE_FORMAT, load_prepared
 from parc.anim.motion_library import MotionLibrary, library_tensors, runs
-from parc.benchmarks.own_process import forget_peak_memory, megabytes_in_memory
-from parc.benchmarks.setting import draw_windows, paper_sampler
-from parc.benchmarks.timing import Durations, duration
 from parc.configuration.tensor_files import write_tensors
 
 FRAMES_A_CLIP = 150

@@ -10,17 +10,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from benchmarks.own_process import forget_peak_memory, in_own_process, megabytes_in_memory
+from benchmarks.rows import Row, timed_row
+from benchmarks.scale import Scale, measure_scale, write_repeated
+from benchmarks.setting import NoDenoiser, Setting, draw_windows, paper_config, train_steps
+from benchmarks.start import begin_run, seconds_to_next_step
+from benchmarks.timing import Action, Durations, measure_in_turns, waiting_share
 from parc.anim.character import Character
 from parc.anim.clip_files import read_clip
 from parc.anim.mjcf import CharacterFile
 from parc.anim.preprocessing import preprocess_clip
 from parc.anim.surface_points import collision_points, surface_points
-from parc.benchmarks.own_process import forget_peak_memory, in_own_process, megabytes_in_memory
-from parc.benchmarks.rows import Row, timed_row
-from parc.benchmarks.scale import Scale, measure_scale, write_repeated
-from parc.benchmarks.setting import NoDenoiser, Setting, draw_windows, paper_config, train_steps
-from parc.benchmarks.start import begin_run, seconds_to_next_step
-from parc.benchmarks.timing import Action, Durations, measure_in_turns, waiting_share
 from parc.configuration.pieces import make
 from parc.motion_generator.feature_statistics import compute_statistics
 from parc.motion_generator.features import Motion, MotionFeatures

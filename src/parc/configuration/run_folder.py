@@ -35,7 +35,7 @@ MAY_CHANGE = (
     "trainer.keep_last_checkpoints",
     "trainer.minutes_per_latest",
     "trainer.heldout_windows",
-    "sampler.sampler_save_filepath",
+    "sampler.sampler_save_folder",
 )
 
 

@@ -84,7 +84,7 @@ def settled(config: Settings) -> Settings:
     iteration, sampler, character = (dict(config[name]) for name in ("iteration", "sampler", "character"))
     for key in ("previous_run", "input_model_path", "sampler_stats_filepath", "new_motions"):
         iteration[key] = _absolute(iteration[key])
-    sampler["sampler_save_filepath"] = _absolute(sampler["sampler_save_filepath"])
+    sampler["sampler_save_folder"] = _absolute(sampler["sampler_save_folder"])
     if not make(character, CharacterFile, "character").is_shipped:
         character["char_file"] = _absolute(character["char_file"])
     return config | {

@@ -51,7 +51,7 @@ from parc.training.run_log import (
     read_metrics,
 )
 from parc.training.run_settings import check_form
-from parc.training.starting import Start, digests_of_clips, find_start, find_statistics, refuse_other_clips
+from parc.training.starting import Start, find_start, find_statistics, refuse_other_clips
 from parc.training.state import TrainingState
 from parc.training.stopping import StopRequest
 from parc.training.trainer import Trainer
@@ -88,8 +88,7 @@ def train(config: dict[str, Any]) -> None:
         )
         start = find_start(folder, config, character)
         others = None if ranks.is_first else find_others(ranks)  # once rank 0 has prepared everything: it alone writes
-        sampler.prepare(dataset.entries(), dataset.limits, character)
-        clips = digests_of_clips(sampler)
+        clips = sampler.prepare(dataset.entries(), dataset.limits, character).digests
         if start and start.own:
             refuse_other_clips(folder, clips, start.own.clips)
         statistics = find_statistics(folder, config, sampler, character, start, ranks)

@@ -50,7 +50,7 @@ test-slow: setup
 	$(BIN)/python -m pytest -m slow $(SLOW)
 
 bench: $(BIN)/parc-is-installed
-	$(BIN)/python -m parc.benchmark $(PARTS)
+	$(BIN)/python -m benchmarks $(PARTS)
 
 lint: setup
 	$(BIN)/ruff check .

@@ -10,7 +10,7 @@ import pytest
 from jaxtyping import install_import_hook
 
 # Every jaxtyping annotation of the project is checked whenever a test calls it.
-install_import_hook("parc", "beartype.beartype")
+install_import_hook(["parc", "benchmarks"], "beartype.beartype")
 
 REPOSITORY = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("PARC_SHARED", REPOSITORY.parent / "shared")).resolve()

@@ -53,11 +53,11 @@ def paper_sampler(
     augmentation=None,
     angle_noise: float = 0.0,
     pos_noise: float = 0.0,
-    save_path: str = "sampler.safetensors",
+    save_folder: str = "prepared",
 ) -> MDMHeightfieldContactMotionSampler:
     """Return the paper's sampler, over a library if there is one; without augmentation unless one is given."""
     sampler = MDMHeightfieldContactMotionSampler(
-        15, 2, 30.0, style, GRID, TARGET, augmentation or NoAugmentation(), angle_noise, pos_noise, save_path
+        15, 2, 30.0, style, GRID, TARGET, augmentation or NoAugmentation(), angle_noise, pos_noise, save_folder
     )
     if library is not None:
         count = library.num_clips

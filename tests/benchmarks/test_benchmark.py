@@ -2,18 +2,22 @@
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
 
-from parc.benchmark import PARTS, measure
-from parc.benchmarks.measurements import MEASUREMENTS
-from parc.benchmarks.rows import Row, table, timed_row
-from parc.benchmarks.timing import Durations, measure_in_turns
+from benchmarks.__main__ import PARTS, measure
+from benchmarks.measurements import MEASUREMENTS
+from benchmarks.rows import Row, table, timed_row
+from benchmarks.timing import Durations, measure_in_turns
 from parc.configuration.errors import UserError
+
+REPOSITORY = Path(__file__).parents[2]
 
 
 def test_ratios_are_of_durations_of_the_same_turn():
@@ -72,9 +76,15 @@ def test_every_part_has_a_measurement():
 
 @pytest.mark.slow
 def test_the_whole_benchmark_runs(tmp_path):
-    line = [sys.executable, "-m", "parc.benchmark", "--turns", "2", "--clips", "60", "--device", "cpu"]
+    line = [sys.executable, "-m", "benchmarks", "--turns", "2", "--clips", "60", "--device", "cpu"]
     done = subprocess.run(
-        [*line, "--output", "figures.json"], cwd=tmp_path, capture_output=True, text=True, timeout=500, check=False
+        [*line, "--output", "figures.json"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")])},
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     figures = json.loads((tmp_path / "figures.json").read_text())

@@ -57,6 +57,10 @@ MISTAKES = [
         "dataset.motion_libfile: there is no such key; did you mean 'dataset.motion_lib_file'?" + KEYS,
     ),
     (
+        "sampler.sampler_save_filepath=x",  # PARC's name for it
+        "sampler.sampler_save_filepath: there is no such key; did you mean 'sampler.sampler_save_folder'?" + KEYS,
+    ),
+    (
         "sampler/augmentation=nose",
         "sampler/augmentation=nose: there is no such option; did you mean 'sampler/augmentation=noise'?" + OPTIONS,
     ),
@@ -135,11 +139,6 @@ MISTAKES = [
     ("seed=-1", "seed (override seed=-1) is -1, expected 0 or more"),
     ("device=tpu", "device (override device=tpu) is 'tpu', expected auto, cpu, cuda or cuda:N"),
     ("overwrite=yes", "overwrite (override overwrite=yes): is 'yes', expected true or false"),
-    (
-        "sampler.sampler_save_filepath=x.pkl",
-        "sampler.sampler_save_filepath (override sampler.sampler_save_filepath=x.pkl) is x.pkl, expected a file ending in "
-        ".safetensors: prepared data is never pickled",
-    ),
     (
         "sampler.heightmap.spacing=0.5",
         "sampler.heightmap (override sampler.heightmap.spacing=0.5) has 13 points along x, expected 15 plus a positive multiple "

@@ -51,6 +51,14 @@ def call(python: Path, folder: Path, *arguments: str) -> subprocess.CompletedPro
 
 
 @pytest.mark.slow
+def test_what_the_checkout_alone_needs_is_not_in_the_wheel(installed):
+    (packages,) = installed.parents[1].glob("lib/python*/site-packages")
+    files = [path.relative_to(packages) for path in packages.rglob("*.py")]
+    assert {path.parts[0] for path in files} == {"parc", "hydra_plugins"}
+    assert not [path for path in files if "benchmark" in str(path)]
+
+
+@pytest.mark.slow
 def test_the_wheel_alone_shows_help_trains_and_sweeps(installed, tmp_path, humanoid):
     code = "import parc, hydra_plugins.parc_sweeper as s; print(parc.__file__); print(s.__file__)"
     where = call(installed, tmp_path, "-c", code)

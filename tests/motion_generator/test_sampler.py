@@ -191,7 +191,7 @@ def test_held_out_clips_are_chosen_by_their_names_alone_and_never_drawn(humanoid
         write_clip(tmp_path / f"{name}.safetensors", clip)
 
     def prepared(some: list[str]):
-        sampler = paper_sampler(save_path=str(tmp_path / "cache" / f"{len(some)}.safetensors"))
+        sampler = paper_sampler(save_folder=str(tmp_path / "prepared"))
         entries = [ClipEntry(tmp_path / f"{name}.safetensors", "class") for name in some]
         sampler.prepare(entries, ClipLimits(15, 99, 99), humanoid)
         return sampler
@@ -223,7 +223,6 @@ def test_fixed_windows_are_the_same_every_time_and_spread_over_the_clips(library
 @pytest.mark.parametrize(
     ("changes", "key"),
     [
-        ({"save_path": "sampler.pkl"}, "sampler_save_filepath"),
         ({"angle_noise": -1.0}, "angle_noise_scale"),
         ({"pos_noise": -1.0}, "pos_noise_scale"),
     ],

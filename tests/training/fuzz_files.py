@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from parc.anim.clip_files import read_clip
-from parc.anim.library_cache import CACHE_FORMAT, _known_files, load_prepared
+from parc.anim.file_digests import read_known_files
+from parc.anim.library_cache import CACHE_FORMAT, KNOWN_FILES, load_prepared
 from parc.anim.mjcf import CharacterFile
 from parc.configuration.composing import config_from_file
 from parc.configuration.errors import UserError
@@ -68,7 +69,8 @@ def main() -> None:
     run = finished / "run"
     character = CharacterFile("humanoid.xml").read()
     settings = read_run(read_saved_config(run / "mdm_config.yaml")).settings
-    key = read_tensors(run / "sampler.safetensors", CACHE_FORMAT)[0]["key"]
+    (cache,) = (finished / "prepared").glob("*.safetensors")
+    key = read_tensors(cache, CACHE_FORMAT)[0]["key"]
 
     def read_run_config(path: Path) -> None:
         started, _ = config_from_file(path, ["seed=1"])
@@ -80,14 +82,14 @@ def main() -> None:
             raise UserError("made again")  # that is how a broken one is refused
 
     def read_files_record(path: Path) -> None:
-        if not _known_files(path):
+        if not read_known_files(path):
             raise UserError("hashed again")  # likewise
 
     readers = {
         "checkpoint": (run / "checkpoints" / "model_epoch_1.ckpt", read_checkpoint),
         "final": (run / "final_model.ckpt", read_starting_point),
-        "cache": (run / "sampler.safetensors", read_cache),
-        "clip files": (run / ".sampler.safetensors.files.json", read_files_record),
+        "cache": (cache, read_cache),
+        "clip files": (cache.with_name(KNOWN_FILES), read_files_record),
         "stats": (run / "sampler_stats.txt", lambda path: read_statistics(path, 15, 142)),
         "config": (run / "mdm_config.yaml", read_run_config),
         "clip": (clips / "clip_0.safetensors", lambda path: read_clip(path, character)),

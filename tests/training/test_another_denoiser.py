@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from parc.training.checkpoint import Checkpoint, read_checkpoint
 from training_runs import assert_same_result
 
 from command_line import QUICK, write_clips
@@ -11,7 +12,6 @@ from parc.configuration.pieces import make
 from parc.motion_generator.denoiser import Conditions
 from parc.motion_generator.local_heightmap import HeightmapGrid
 from parc.motion_generator.mdm import MDM
-from parc.training.checkpoint import Checkpoint, read_checkpoint
 
 OPTION = """# Mine: three layers
 _target_: perceptron.Perceptron

@@ -76,7 +76,7 @@ def fuzz(finished: Path, few_clips: Path, seed: int, count: int) -> dict[str, li
     run = subprocess.run(
         [sys.executable, script, finished, few_clips, str(seed), str(count)],
         capture_output=True, text=True, timeout=60 + count,
-        env=os.environ | {"PYTHONPATH": str(script.parents[1])},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(script.parents[1]), os.environ.get("PYTHONPATH", "")])},
     )  # fmt: skip
     assert run.returncode == 0, run.stderr[-3000:]
     return json.loads(run.stdout.splitlines()[-1])
@@ -161,7 +161,7 @@ def test_configs_are_compared_whatever_they_hold(finished, tiny_config):
 def test_damaged_prepared_data_is_made_again(finished, tiny_config, tmp_path, caplog):
     config = changed(tiny_config, folder=tmp_path / "run", trainer__epochs=1)
     train(config)
-    cache = tmp_path / "run" / "sampler.safetensors"
+    (cache,) = (tmp_path / "prepared").glob("*.safetensors")
     whole, (old_description, old_tensors) = cache.read_bytes(), read_tensors(cache, library_cache.CACHE_FORMAT)
     old_tensors = {name: tensor.clone() for name, tensor in old_tensors.items()}  # these are the file itself
     for damage in (whole[: len(whole) // 2], whole[:-100] + bytes([whole[-100] ^ 1]) + whole[-99:], b"", b"x" * 1000):
@@ -179,7 +179,8 @@ def test_damaged_prepared_data_is_made_again(finished, tiny_config, tmp_path, ca
 def test_prepared_data_that_points_outside_itself_is_made_again(finished, tmp_path):
     """Its digest is right: somebody made it so."""
     path = tmp_path / "cache.safetensors"
-    description, tensors = read_tensors(finished / "run" / "sampler.safetensors", library_cache.CACHE_FORMAT)
+    (cache,) = (finished / "prepared").glob("*.safetensors")
+    description, tensors = read_tensors(cache, library_cache.CACHE_FORMAT)
     key = description["key"]
     changes = {
         "num_frames": lambda values: values + 2**40,
@@ -196,8 +197,9 @@ def test_prepared_data_that_points_outside_itself_is_made_again(finished, tmp_pa
     for name, change in changes.items():
         write_tensors(path, library_cache.CACHE_FORMAT, description, tensors | {name: change(tensors[name])})
         assert library_cache.load_prepared(path, key) is None, name
-    write_tensors(path, library_cache.CACHE_FORMAT, description | {"names": [1, 2, 3]}, tensors)
-    assert library_cache.load_prepared(path, key) is None
+    for other in ({"names": [1, 2, 3]}, {"digests": ["00000000"]}):
+        write_tensors(path, library_cache.CACHE_FORMAT, description | other, tensors)
+        assert library_cache.load_prepared(path, key) is None
     write_tensors(path, library_cache.CACHE_FORMAT, description, tensors)
     assert library_cache.load_prepared(path, key) is not None
 

@@ -137,6 +137,18 @@ def test_what_a_killed_process_left_is_taken_away(stopped, undisturbed):
     assert_same_result(undisturbed, folder)
 
 
+def test_what_others_write_in_folders_of_their_own_is_left_alone(stopped):
+    """Another run in a folder of this run's, or prepared data: each has a lock of its own."""
+    config, folder = stopped
+    parts = []
+    for name, lock in (("other run/checkpoints", "../.lock"), ("prepared", ".0123456789abcdef.lock")):
+        parts.append(folder / name / ".file.abc.part")
+        parts[-1].mkdir(parents=True)
+        (folder / name / lock).touch()
+    train(config)
+    assert all(part.exists() for part in parts)
+
+
 def test_a_checkpoint_reads_back_as_it_was_written(undisturbed, tmp_path):
     checkpoint = read_checkpoint(undisturbed / "final_model.ckpt")
     write_checkpoint(tmp_path / "copy.ckpt", checkpoint)

@@ -55,12 +55,15 @@ def train(config: dict[str, Any]) -> None:
 
 
 def changed(config: dict[str, Any], **values: Any) -> dict[str, Any]:
-    """Return a config with other values; `trainer__epochs=2` sets trainer.epochs, `folder` the run's folder."""
+    """Return a config with other values; `trainer__epochs=2` sets trainer.epochs, `folder` the run's folder.
+
+    Prepared clips lie beside that folder, so that runs in one folder share them.
+    """
     config = copy.deepcopy(config)
     if "folder" in values:
         folder = values.pop("folder")
         config["output_dir"] = str(folder)
-        config["sampler"]["sampler_save_filepath"] = str(folder / "sampler.safetensors")
+        config["sampler"]["sampler_save_folder"] = str(folder.parent / "prepared")
     for name, value in values.items():
         *groups, key = name.split("__")
         place = config

@@ -1,41 +1,47 @@
-"""The prepared data of a dataset: its motion library in one file, made once and mapped into memory from then on."""
+"""The prepared data of datasets: the motion library of a set of clips in one file, made once and mapped into memory."""
 
 import contextlib
 import hashlib
 import json
 import logging
+import re
 import shutil
 import time
+import zlib
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, TypeAlias
 
 import torch
+from filelock import Timeout
 from pydantic import TypeAdapter
 
 from parc.anim.character import Character
 from parc.anim.clip_files import read_clip
 from parc.anim.dataset import ClipEntry, ClipLimits, clip_weights
+from parc.anim.file_digests import file_digests
 from parc.anim.motion_clip import MotionClip
 from parc.anim.motion_library import MotionLibrary, library_of, library_tensors
 from parc.anim.preprocessing import preprocess_clip
 from parc.anim.surface_points import surface_points
 from parc.configuration.errors import UserError
-from parc.configuration.files import PART_SUFFIX, locked, write_text_whole
+from parc.configuration.files import PART_SUFFIX, locked
 from parc.configuration.tensor_files import read_tensors, write_tensors
 from parc.terrain.touched_cells import HEADROOM, JUMP_CLEARANCE
 
 log = logging.getLogger(__name__)
 
-CACHE_FORMAT = "parc motion library 1"
+CACHE_FORMAT = "parc motion library 2"
+KNOWN_FILES = "clip_files.json"
 _LISTS = {
     "names": TypeAdapter(list[str]),
     "classes": TypeAdapter(list[str]),
     "excluded": TypeAdapter(list[tuple[str, str]]),
+    "digests": TypeAdapter(list[str]),
 }
-FileDigests: TypeAlias = dict[str, tuple[int, int, str]]  # size, time (ns) and SHA-256 of a file, by its path
-_FILES = TypeAdapter(FileDigests)
+_NAME_LENGTH = 16  # of the key's digits, those that name a set's file
+_PART_NAME = re.compile(rf"\.([0-9a-f]{{{_NAME_LENGTH}}})\.safetensors\.\w+{re.escape(PART_SUFFIX)}")
 
 
 @dataclass(frozen=True)
@@ -47,57 +53,53 @@ class PreparedClips:
         names: of the clips.
         classes: of the clips; empty for clips named by a manifest.
         excluded: name of and reason for each clip that was left out.
+        digests: of all that training reads of each clip, by name, in the order of the library (see `digests_of_clips`).
     """
 
     library: MotionLibrary
     names: list[str]
     classes: list[str]
     excluded: list[tuple[str, str]]
+    digests: dict[str, str]
 
 
 def open_prepared_clips(
-    path: Path, entries: list[ClipEntry], limits: ClipLimits, character: Character, window_seconds: float
+    folder: Path, entries: list[ClipEntry], limits: ClipLimits, character: Character, window_seconds: float
 ) -> PreparedClips:
-    """Open the prepared data at `path`, making it where it is missing or belongs to other inputs.
+    """Open the prepared data of a set of clips, making it where it is missing or damaged.
 
-    The key is the clips' content, names, classes and weights, the character and the preprocessing settings. A clip file is
-    hashed again only if its size or time has changed. One process makes the data while others wait.
+    A set's key is its clips' content, names, classes and weights, the character and the preprocessing settings. A clip file
+    is hashed again only if its size or time has changed. One process makes a set while others that want the same wait.
 
     Args:
-        path: the cache, a `.safetensors` file.
+        folder: of prepared data, a file for each set. Runs and processes may share it; whatever is missing there is made.
         entries: the clips.
         limits: which clips are left out.
         character: whose clips they are.
         window_seconds: clips shorter than this are left out, too.
 
     Raises:
-        UserError: a clip is broken, none is left, or the cache cannot be written.
+        UserError: a clip is broken, none is left, or the data cannot be written.
     """
-    settings = {
-        "format": CACHE_FORMAT,
-        "character": character.to_dict(),
-        "limits": vars(limits),
-        "window_seconds": window_seconds,
-        "headroom": HEADROOM,
-        "jump_clearance": JUMP_CLEARANCE,
-    }
-    record = path.with_name(f".{path.name}.files.json")
-    known = _known_files(record)
-    digests = _digests(known, entries)
-    key = _key(settings, entries, digests)
+    paths = [entry.path for entry in entries]
+    digests = file_digests(folder / KNOWN_FILES, paths)
+    key = _key(entries, digests, limits, character, window_seconds)
+    path = folder / f"{key[:_NAME_LENGTH]}.safetensors"
     prepared = load_prepared(path, key)
     if prepared is None:
-        with locked(path.with_name(f".{path.name}.lock")):
+        _remove_leftovers(folder)
+        with _held(folder, path.stem):
             # Another process may have made it while this one waited for the lock.
             prepared = load_prepared(path, key, report=False)
             if prepared is None:
-                _prepare(path, entries, limits, character, window_seconds, key)
+                began = time.monotonic()
+                prepared = _prepare(entries, limits, character, window_seconds)
+                _refuse_changed(digests, file_digests(folder / KNOWN_FILES, paths))
+                write_prepared(path, key, prepared)
+                log.info("prepared %d clips in %.1f s: %s", len(prepared.names), time.monotonic() - began, path)
                 prepared = load_prepared(path, key)
     if prepared is None:
         raise UserError(f"{path}: the prepared data cannot be read back; delete the file, and look at the disk")
-    if digests != known:
-        with contextlib.suppress(UserError):  # prepared data that others keep may be read-only: it serves as well
-            write_text_whole(record, json.dumps(digests))
     if prepared.excluded:
         counts = Counter(reason for _, reason in prepared.excluded)
         reasons = ", ".join(f"{count} with {reason}" for reason, count in counts.items())
@@ -118,14 +120,8 @@ def reason_to_exclude(clip: MotionClip, limits: ClipLimits, window_seconds: floa
 
 
 def _prepare(
-    path: Path,
-    entries: list[ClipEntry],
-    limits: ClipLimits,
-    character: Character,
-    window_seconds: float,
-    key: str,
-) -> None:
-    began = time.monotonic()
+    entries: list[ClipEntry], limits: ClipLimits, character: Character, window_seconds: float
+) -> PreparedClips:
     surface = surface_points(character)
     kept, clips, excluded = [], [], []
     for entry in entries:
@@ -141,38 +137,67 @@ def _prepare(
             f"dataset: all {len(entries)} clips are left out ({excluded[0][0]}: {excluded[0][1]}); "
             "give longer clips or change the limits"
         )
-    weights = clip_weights(kept, [clip.clip.seconds for clip in clips])
+    library = library_of(clips, clip_weights(kept, [clip.clip.seconds for clip in clips]))
+    names = [clip.clip.name for clip in clips]
+    return PreparedClips(
+        library, names, [entry.motion_class for entry in kept], excluded, digests_of_clips(library, names)
+    )
+
+
+def digests_of_clips(library: MotionLibrary, names: list[str]) -> dict[str, str]:
+    """Return a digest (CRC-32, hexadecimal) of all that training reads of each clip, by name, in the order of the library."""
+    by_frame = (library.root_pos, library.root_rot, library.joint_rot, library.contacts)
+    by_cell = (library.heights, library.height_bounds)
+    by_clip = (library.fps, library.wraps, library.weights, library.terrain_shape, library.min_point, library.cell_size)
+    first_frames, frame_counts = library.first_frame.tolist(), library.num_frames.tolist()
+    first_cells, cell_counts = library.first_cell.tolist(), library.terrain_shape.prod(1).tolist()
+    digests = {}
+    for number, name in enumerate(names):
+        frames = slice(first_frames[number], first_frames[number] + frame_counts[number])
+        cells = slice(first_cells[number], first_cells[number] + cell_counts[number])
+        own = [tensor[frames] for tensor in by_frame] + [tensor[cells] for tensor in by_cell]
+        digest = 0
+        for part in own + [tensor[number : number + 1] for tensor in by_clip]:
+            digest = zlib.crc32(part.contiguous().numpy().data, digest)
+        digests[name] = f"{digest:08x}"
+    return digests
+
+
+def write_prepared(path: Path, key: str, prepared: PreparedClips) -> None:
+    """Write prepared data whole (see `write_whole`).
+
+    Raises:
+        UserError: the file cannot be written.
+    """
     description = {
         "key": key,
-        "names": [clip.clip.name for clip in clips],
-        "classes": [entry.motion_class for entry in kept],
-        "excluded": excluded,
+        "names": prepared.names,
+        "classes": prepared.classes,
+        "excluded": prepared.excluded,
+        "digests": list(prepared.digests.values()),
     }
-    for part in path.parent.glob(f".{path.name}.*{PART_SUFFIX}"):
-        shutil.rmtree(part, ignore_errors=True)  # of a process that was killed while it wrote
-    write_tensors(path, CACHE_FORMAT, description, library_tensors(library_of(clips, weights)))
-    log.info("prepared %d clips in %.1f s: %s", len(clips), time.monotonic() - began, path)
+    write_tensors(path, CACHE_FORMAT, description, library_tensors(prepared.library))
 
 
 def load_prepared(path: Path, key: str, report: bool = True) -> PreparedClips | None:
     """Return the data of this key; None where there is none, or one that is damaged: it is made anew."""
-    if not path.exists():
-        return None
     try:
+        if not path.exists():
+            return None
         description, tensors = read_tensors(path, CACHE_FORMAT)
         if description.get("key") != key:
             return None
         library = MotionLibrary(**{field.name: tensors[field.name] for field in fields(MotionLibrary)})
-        names, classes, excluded = (
-            _LISTS[name].validate_python(description[name]) for name in ("names", "classes", "excluded")
+        names, classes, excluded, digests = (
+            adapter.validate_python(description[name]) for name, adapter in _LISTS.items()
         )
-        if not len(names) == len(classes) == library.num_clips or not _hangs_together(library):
+        if not len(names) == len(classes) == len(digests) == library.num_clips or not _hangs_together(library):
             raise ValueError("its parts do not fit each other")
-    except (UserError, LookupError, TypeError, ValueError, RuntimeError) as error:
+    except (UserError, OSError, LookupError, TypeError, ValueError, RuntimeError) as error:
         if report:
             log.warning("%s: the clips are prepared again (%s)", path, " ".join(str(error).split())[:250])
         return None
-    return PreparedClips(library, names, classes, excluded)
+    return PreparedClips(library, names, classes, excluded, dict(zip(names, digests, strict=True)))
 
 
 def _hangs_together(library: MotionLibrary) -> bool:
@@ -199,35 +224,56 @@ def _hangs_together(library: MotionLibrary) -> bool:
     )
 
 
-def _known_files(record: Path) -> FileDigests:
-    """Return what was known of clip files when they were last looked at; nothing where that cannot be read."""
-    try:
-        return _FILES.validate_json(record.read_bytes())
-    except (OSError, ValueError):
-        return {}
-
-
-def _digests(known: FileDigests, entries: list[ClipEntry]) -> FileDigests:
-    """Return size, time and digest of each clip file, by path; unchanged files keep the digest they had."""
-    digests: FileDigests = {}
-    for entry in entries:
-        name = str(entry.path.resolve())
-        try:
-            status = entry.path.stat()
-            stamp = (status.st_size, status.st_mtime_ns)
-            old = known.get(name)
-            if not old or old[:2] != stamp:
-                old = (*stamp, hashlib.sha256(entry.path.read_bytes()).hexdigest())
-        except OSError as error:
-            raise UserError(
-                f"{entry.path}: the clip cannot be read ({error.strerror}); put it back or take it out"
-            ) from error
-        digests[name] = old
-    return digests
-
-
-def _key(settings: dict[str, Any], entries: list[ClipEntry], digests: FileDigests) -> str:
-    clips = [
-        [entry.path.stem, entry.motion_class, entry.weight, digests[str(entry.path.resolve())][2]] for entry in entries
-    ]
+def _key(
+    entries: list[ClipEntry],
+    digests: dict[Path, str],
+    limits: ClipLimits,
+    character: Character,
+    window_seconds: float,
+) -> str:
+    settings = {
+        "format": CACHE_FORMAT,
+        "character": character.to_dict(),
+        "limits": vars(limits),
+        "window_seconds": window_seconds,
+        "headroom": HEADROOM,
+        "jump_clearance": JUMP_CLEARANCE,
+    }
+    clips = [[entry.path.stem, entry.motion_class, entry.weight, digests[entry.path]] for entry in entries]
     return hashlib.sha256(json.dumps([settings, clips], sort_keys=True).encode()).hexdigest()
+
+
+def _refuse_changed(before: dict[Path, str], now: dict[Path, str]) -> None:
+    """Check that clips were not written while they were read: other runs would get them under a key that is not theirs."""
+    for path, digest in now.items():
+        if digest != before[path]:
+            raise UserError(f"{path}: the clip changed while it was read; wait until it is written, and start again")
+
+
+@contextlib.contextmanager
+def _held(folder: Path, name: str) -> Iterator[None]:
+    """Hold the lock of a set, waiting for another process that makes it."""
+    with contextlib.ExitStack() as held:
+        lock = _lock_file(folder, name)
+        try:
+            try:
+                held.enter_context(locked(lock, timeout=1.0))  # `_remove_leftovers` may be looking
+            except Timeout:
+                log.info("waiting for another process, which prepares the same clips: %s", folder)
+                held.enter_context(locked(lock))
+        except UserError as error:
+            raise UserError(f"sampler.sampler_save_folder {error}") from error
+        yield
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Take away what processes left that were killed while they wrote; one that is still writing holds its set's lock."""
+    for part in folder.glob(f".*{PART_SUFFIX}"):
+        named = _PART_NAME.fullmatch(part.name)
+        if named:
+            with contextlib.suppress(Timeout, UserError), locked(_lock_file(folder, named[1]), timeout=0.0):
+                shutil.rmtree(part, ignore_errors=True)
+
+
+def _lock_file(folder: Path, name: str) -> Path:
+    return folder / f".{name}.lock"

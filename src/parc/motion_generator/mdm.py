@@ -130,7 +130,7 @@ class MDM(nn.Module):
         Raises:
             UserError: it cannot.
         """
-        kind = denoiser.target
+        kind = denoiser.constructor
         assert isinstance(kind, type) and issubclass(kind, Denoiser)
         kind.check_with_heightmap(heightmap.shape)
 

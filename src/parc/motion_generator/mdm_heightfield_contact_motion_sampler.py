@@ -11,11 +11,12 @@ from torch import Tensor
 
 from parc.anim.character import Character
 from parc.anim.dataset import ClipEntry, ClipLimits
-from parc.anim.library_cache import open_prepared_clips
+from parc.anim.library_cache import PreparedClips, open_prepared_clips
 from parc.anim.mirror import MIRRORED
 from parc.anim.motion_library import Frames, MotionLibrary, runs
 from parc.anim.rotations import heading
 from parc.configuration.errors import UserError
+from parc.configuration.schema import FilePath, MayChange
 from parc.motion_generator.canonical_frame import RelativeZStyle, canonical_frames, frames_to_canonical
 from parc.motion_generator.denoiser import MAX_HEIGHT
 from parc.motion_generator.heightmap_augmentation import HeightmapAugmentation
@@ -124,7 +125,7 @@ class MDMHeightfieldContactMotionSampler:
         augmentation: how heightmaps are changed.
         angle_noise_scale: deviation of noise on the rotations of the previous states given as a condition, radians.
         pos_noise_scale: deviation of noise on their root positions, metres.
-        sampler_save_filepath: where the prepared data of the clips is kept.
+        sampler_save_folder: where the prepared data of clips is kept, a file for each set of clips; runs may share it.
     """
 
     library: MotionLibrary
@@ -144,7 +145,7 @@ class MDMHeightfieldContactMotionSampler:
         augmentation: HeightmapAugmentation,
         angle_noise_scale: float,
         pos_noise_scale: float,
-        sampler_save_filepath: str,
+        sampler_save_folder: MayChange[FilePath],
     ) -> None:
         if not 1 <= num_previous_states < num_frames:
             raise UserError(
@@ -155,11 +156,6 @@ class MDMHeightfieldContactMotionSampler:
         for name, scale in (("angle_noise_scale", angle_noise_scale), ("pos_noise_scale", pos_noise_scale)):
             if scale < 0:
                 raise UserError(f"sampler.{name} is {scale}, expected 0 or more")
-        if Path(sampler_save_filepath).suffix != ".safetensors":
-            raise UserError(
-                f"sampler.sampler_save_filepath is {sampler_save_filepath}, expected a file ending in .safetensors: "
-                "prepared data is never pickled"
-            )
         self.num_frames = num_frames
         self.num_previous = num_previous_states
         self.fps = fps
@@ -169,7 +165,7 @@ class MDMHeightfieldContactMotionSampler:
         self.augmentation = augmentation
         self.angle_noise_scale = angle_noise_scale
         self.pos_noise_scale = pos_noise_scale
-        self.save_path = Path(sampler_save_filepath)
+        self.save_folder = Path(sampler_save_folder)
         self.window_times = torch.arange(num_frames) / fps
 
     @property
@@ -177,16 +173,18 @@ class MDMHeightfieldContactMotionSampler:
         """Time from a window's first to its last frame, seconds."""
         return (self.num_frames - 1) / self.fps
 
-    def prepare(self, entries: list[ClipEntry], limits: ClipLimits, character: Character) -> None:
-        """Open the clips' prepared data (see `open_prepared_clips`), and hold 5 % of the clips out of training.
+    def prepare(self, entries: list[ClipEntry], limits: ClipLimits, character: Character) -> PreparedClips:
+        """Open the clips' prepared data (see `open_prepared_clips`), sample from it, and return it.
 
-        Which ones is a hash of their names, so that later iterations hold out the same; none below 20 clips.
+        5 % of the clips are held out of training: which ones is a hash of their names, so that later iterations hold out the
+        same. Below 20 clips none is.
         """
-        prepared = open_prepared_clips(self.save_path, entries, limits, character, self.window_seconds)
+        prepared = open_prepared_clips(self.save_folder, entries, limits, character, self.window_seconds)
         heldout = [is_held_out(name) for name in prepared.names]
         if len(prepared.names) < FEWEST_CLIPS_WITH_HELDOUT or all(heldout):
             heldout = [False] * len(prepared.names)
         self.use_library(prepared.library, prepared.names, prepared.classes, heldout)
+        return prepared
 
     def use_library(self, library: MotionLibrary, names: list[str], classes: list[str], heldout: list[bool]) -> None:
         """Sample from a library at hand."""

@@ -72,11 +72,7 @@ def lock_run_folder(folder: Path) -> Iterator[None]:
             ) from None
         except UserError as error:
             raise UserError(f"output_dir {error}") from error
-        # What processes left that were killed while they wrote. Prepared data has a lock of its own: another rank may be
-        # making it.
-        for part in list(folder.rglob(f".*{PART_SUFFIX}")):
-            if ".safetensors." not in part.name:
-                shutil.rmtree(part, ignore_errors=True)
+        _remove_leftovers(folder)
         try:
             owner = {"host": socket.gethostname(), "process": os.getpid(), "job": os.environ.get("SLURM_JOB_ID")}
             write_text_whole(folder / OWNER_FILE, json.dumps(owner))
@@ -88,6 +84,17 @@ def lock_run_folder(folder: Path) -> Iterator[None]:
                 with contextlib.suppress(OSError):  # another run has come to live there
                     for parent in missing:
                         parent.rmdir()
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Take away what processes left that were killed while they wrote in a run's folder, which is locked.
+
+    Folders in it that have locks of their own are other runs', or hold clips or prepared data that others may be making.
+    """
+    for part in list(folder.rglob(f".*{PART_SUFFIX}")):
+        between = [parent for parent in part.parents if folder in parent.parents]
+        if not any(any(parent.glob(f"*{LOCK_FILE}")) for parent in between):
+            shutil.rmtree(part, ignore_errors=True)
 
 
 def is_locked(folder: Path) -> bool:

@@ -1,6 +1,5 @@
 """Where a training starts: its clips, the weights that it goes on from, and the statistics of its features."""
 
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -133,26 +132,6 @@ def _refuse_other_shape(path: Path, statistics: FeatureStatistics, shape: tuple[
                 f"checkpoint {path}: the features' {name} has shape {list(values.shape)}, expected {list(shape)} "
                 "(frames, features); was it made with another sampler, character or rotation_type?"
             )
-
-
-def digests_of_clips(sampler: MDMHeightfieldContactMotionSampler) -> dict[str, str]:
-    """Return a digest of all that training reads of each clip, by name, in the order of the library."""
-    library = sampler.library
-    by_frame = (library.root_pos, library.root_rot, library.joint_rot, library.contacts)
-    by_cell = (library.heights, library.height_bounds)
-    by_clip = (library.fps, library.wraps, library.weights, library.terrain_shape, library.min_point, library.cell_size)
-    first_frames, frame_counts = library.first_frame.tolist(), library.num_frames.tolist()
-    first_cells, cell_counts = library.first_cell.tolist(), library.terrain_shape.prod(1).tolist()
-    digests = {}
-    for number, name in enumerate(sampler.clip_names):
-        frames = slice(first_frames[number], first_frames[number] + frame_counts[number])
-        cells = slice(first_cells[number], first_cells[number] + cell_counts[number])
-        own = [tensor[frames] for tensor in by_frame] + [tensor[cells] for tensor in by_cell]
-        digest = 0
-        for part in own + [tensor[number : number + 1] for tensor in by_clip]:
-            digest = zlib.crc32(part.contiguous().numpy().data, digest)
-        digests[name] = f"{digest:08x}"
-    return digests
 
 
 def refuse_other_clips(folder: Path, now: dict[str, str], before: dict[str, str]) -> None:

@@ -27,7 +27,7 @@ from parc.training.loop import Outputs, run_loop, save_final
 from parc.training.ranks import Ranks, find_others, find_ranks, join_ranks, leave_ranks, naming_lost_ranks
 from parc.training.run_log import Display, WandbLogger, heldout_before_and_after
 from parc.training.settings import CONFIG_FILE, TrainSettings
-from parc.training.starting import Start, digests_of_clips, find_start, find_statistics, refuse_other_clips
+from parc.training.starting import Start, find_start, find_statistics, refuse_other_clips
 from parc.training.state import TrainingState
 
 log = logging.getLogger(__name__)
@@ -52,8 +52,7 @@ def train(settings: TrainSettings) -> None:
         sampler = settings.sampler.make()
         start = find_start(settings, character)
         others = None if ranks.is_first else find_others(ranks)  # once rank 0 has prepared everything: it alone writes
-        sampler.prepare(settings.dataset.entries(), settings.dataset.limits, character)
-        clips = digests_of_clips(sampler)
+        clips = sampler.prepare(settings.dataset.entries(), settings.dataset.limits, character).digests
         if start and start.own:
             refuse_other_clips(folder, clips, start.own.clips)
         statistics = find_statistics(settings, sampler, character, start, ranks)

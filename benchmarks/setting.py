@@ -9,24 +9,24 @@ from hydra import compose, initialize_config_dir
 from torch import Tensor, nn
 
 from parc.anim.character import Character
-from parc.anim.dataset import Dataset
-from parc.anim.mjcf import CharacterFile
 from parc.configuration.composing import conf_folder, run_config
-from parc.configuration.pieces import make
 from parc.motion_generator.feature_statistics import compute_statistics
-from parc.motion_generator.features import MotionFeatures, RotationType
+from parc.motion_generator.features import MotionFeatures
 from parc.motion_generator.mdm_heightfield_contact_motion_sampler import (
     MDMHeightfieldContactMotionSampler,
     MotionWindows,
 )
+from parc.stages.randomness import generator_for
+from parc.stages.stage import read_run
+from parc.stages.stopping import StopRequest
+from parc.training.device import compute_deterministically
 from parc.training.evaluation import HeldoutLoss
 from parc.training.loop import run_loop
-from parc.training.randomness import generator_for
 from parc.training.ranks import Ranks
+from parc.training.settings import TrainSettings
 from parc.training.state import TrainingState
-from parc.training.stopping import StopRequest
-from parc.training.train import initial_state, use_processor
-from parc.training.trainer import Precision, Trainer
+from parc.training.train import initial_state
+from parc.training.trainer import Precision
 
 CLIPS = 200
 
@@ -36,32 +36,30 @@ class Setting:
     """The pieces of the paper's run, ready to be measured.
 
     Attributes:
-        config: the run's.
+        settings: of the run.
         device: where the model is.
         character: of the clips.
         sampler: of `CLIPS` clips.
-        trainer: its settings.
         state: model and optimiser before the first step.
     """
 
-    config: dict[str, Any]
+    settings: TrainSettings
     device: torch.device
     character: Character
     sampler: MDMHeightfieldContactMotionSampler
-    trainer: Trainer
     state: TrainingState
 
 
-def paper_config(folder: Path, *overrides: str) -> dict[str, Any]:
-    """Return the config of the paper's run on demo motions, with everything it writes below `folder`."""
+def paper_settings(folder: Path, *overrides: str) -> TrainSettings:
+    """Return the settings of the paper's run on demo motions, with everything it writes below `folder`."""
     given = ["dataset=demo", f"dataset.clips={CLIPS}", f"data_dir={folder}", "logger=off", *overrides]
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        return run_config(compose("train", given))
+        return read_run(run_config(compose("train", given))).settings
 
 
 def paper_sampler() -> MDMHeightfieldContactMotionSampler:
     """Return the paper's sampler, without clips."""
-    return make(paper_config(Path())["sampler"], MDMHeightfieldContactMotionSampler, "sampler")
+    return paper_settings(Path()).sampler.make()
 
 
 def draw_windows(sampler: MDMHeightfieldContactMotionSampler, step: int, batch: int) -> MotionWindows:
@@ -71,24 +69,23 @@ def draw_windows(sampler: MDMHeightfieldContactMotionSampler, step: int, batch: 
 
 def paper_setting(folder: Path, device: torch.device) -> Setting:
     """Make the pieces of the paper's run as `train` does."""
-    config = paper_config(folder, f"device={device}")
-    use_processor(config["threads"])
-    character = make(config["character"], CharacterFile, "character").read()
-    dataset: Dataset = make(config["dataset"], Dataset, "dataset")
-    sampler = make(config["sampler"], MDMHeightfieldContactMotionSampler, "sampler")
-    sampler.prepare(dataset.entries(), dataset.limits, character)
-    features = MotionFeatures(character, RotationType(config["model"]["rotation_type"]))
-    trainer = make(config["trainer"], Trainer, "trainer")
-    statistics = compute_statistics(sampler, features)
-    state = initial_state(config, trainer, sampler, character, statistics, None, device)
-    return Setting(config, device, character, sampler, trainer, state)
+    settings = paper_settings(folder, f"device={device}")
+    compute_deterministically(settings.threads)
+    character = settings.character.read()
+    sampler = settings.sampler.make()
+    sampler.prepare(settings.dataset.entries(), settings.dataset.limits, character)
+    statistics = compute_statistics(sampler, MotionFeatures(character, settings.model.rotation_type))
+    state = initial_state(settings, sampler, character, statistics, None, device)
+    return Setting(settings, device, character, sampler, state)
 
 
 def train_steps(setting: Setting, steps: int, precision: Precision) -> None:
     """Train some steps more by the loop that users run."""
-    trainer = replace(setting.trainer, epochs=setting.state.step + steps, iters_per_epoch=1, precision=precision)
+    trainer = replace(
+        setting.settings.trainer, epochs=setting.state.step + steps, iters_per_epoch=1, precision=precision
+    )
     heldout = HeldoutLoss(setting.sampler, setting.state.model, 1, setting.device)
-    ranks, seed = Ranks(), setting.config["seed"]
+    ranks, seed = Ranks(), setting.settings.seed
     run_loop(
         setting.state,
         trainer,

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import torch
 
-from parc.anim.library_cache import CACHE_FORMAT, load_prepared
-from parc.anim.motion_library import MotionLibrary, library_tensors, runs
-from parc.benchmarks.own_process import forget_peak_memory, megabytes_in_memory
-from parc.benchmarks.setting import draw_windows, paper_sampler
-from parc.benchmarks.timing import Durations, duration
-from parc.configuration.tensor_files import write_tensors
+from benchmarks.own_process import forget_peak_memory, megabytes_in_memory
+from benchmarks.setting import draw_windows, paper_sampler
+from benchmarks.timing import Durations, duration
+from parc.anim.library_cache import PreparedClips, digests_of_clips, load_prepared, write_prepared
+from parc.anim.motion_library import MotionLibrary, runs
 
 FRAMES_A_CLIP = 150
 KEY = "benchmark"
@@ -68,8 +67,7 @@ def write_repeated(path: Path, library: MotionLibrary, clips: int) -> None:
         touched_offsets=torch.cat([torch.zeros(1, dtype=torch.long), touched_counts.cumsum(0)]),
     )
     names = [f"clip_{number}" for number in range(clips)]
-    description = {"key": KEY, "names": names, "classes": [""] * clips, "excluded": []}
-    write_tensors(path, CACHE_FORMAT, description, library_tensors(repeated))
+    write_prepared(path, KEY, PreparedClips(repeated, names, [""] * clips, [], digests_of_clips(repeated, names)))
 
 
 def measure_scale(path: Path, batches: int) -> Scale:

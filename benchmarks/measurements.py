@@ -4,31 +4,31 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from benchmarks.own_process import forget_peak_memory, in_own_process, megabytes_in_memory
+from benchmarks.rows import Row, timed_row
+from benchmarks.scale import Scale, measure_scale, write_repeated
+from benchmarks.setting import NoDenoiser, Setting, draw_windows, train_steps
+from benchmarks.start import begin_run, seconds_to_next_step
+from benchmarks.timing import Action, Durations, measure_in_turns, waiting_share
 from parc.anim.character import Character
 from parc.anim.clip_files import read_clip
-from parc.anim.mjcf import CharacterFile
 from parc.anim.motion_library import Frames
 from parc.anim.preprocessing import preprocess_clip
 from parc.anim.surface_points import collision_points, surface_points
-from parc.benchmarks.own_process import forget_peak_memory, in_own_process, megabytes_in_memory
-from parc.benchmarks.rows import Row, timed_row
-from parc.benchmarks.scale import Scale, measure_scale, write_repeated
-from parc.benchmarks.setting import NoDenoiser, Setting, draw_windows, paper_config, train_steps
-from parc.benchmarks.start import begin_run, seconds_to_next_step
-from parc.benchmarks.timing import Action, Durations, measure_in_turns, waiting_share
-from parc.configuration.pieces import make
+from parc.configuration.schema import Settings
 from parc.motion_generator.denoiser import Conditions
 from parc.motion_generator.feature_statistics import compute_statistics
 from parc.motion_generator.features import MotionFeatures, PosedMotion
-from parc.motion_generator.losses import MotionLosses, TerrainAndTarget
+from parc.motion_generator.losses import LossWeights, MotionLosses, TerrainAndTarget
 from parc.motion_generator.mdm_heightfield_contact_motion_sampler import MotionWindows
-from parc.training.randomness import generator_for
+from parc.stages.randomness import generator_for
+from parc.stages.stage import read_run
+from parc.training.settings import TrainSettings
 from parc.training.trainer import Precision
 
 YARDSTICK = "yardstick"
@@ -113,7 +113,7 @@ def sampling(setting: Setting, turns: int) -> list[Row]:
 
 def preprocessing(setting: Setting, turns: int) -> list[Row]:
     """Measure finding touched cells and bounds, a frame, over some clips."""
-    paths = sorted(Path(setting.config["dataset"]["folder"]).rglob("*.safetensors"))[::20]
+    paths = [entry.path for entry in setting.settings.dataset.entries()][::20]
     clips = [read_clip(path, setting.character) for path in paths]
     surface = surface_points(setting.character)
     frames = sum(clip.num_frames for clip in clips)
@@ -129,11 +129,11 @@ def preprocessing(setting: Setting, turns: int) -> list[Row]:
 def collision(setting: Setting, turns: int) -> list[Row]:
     """Measure the terrain collision term, forward and backward, and the memory it takes."""
     predicted, terrain_and_target = _noisy_motions(setting)
-    losses = _collision_only(setting.config, setting.character.to(setting.device))
+    losses = _collision_only(setting.settings, setting.character.to(setting.device))
     term = partial(_forward_and_backward, losses, predicted, terrain_and_target)
     measured, own = in_turns(setting, {"collision": term}, turns)
     on_cpu = [{name: value.cpu() for name, value in _tensors(each).items()} for each in (predicted, terrain_and_target)]
-    megabytes = in_own_process(collision_megabytes, setting.config, *on_cpu, terrain_and_target.spacing)
+    megabytes = in_own_process(collision_megabytes, setting.settings.record.config, *on_cpu, terrain_and_target.spacing)
     return [
         _against_parc("terrain collision loss, batch 64", measured["collision"], own, 3.2, 1 / 50),
         Row("its memory", megabytes, None, "MB", parc=3500.0, target=200.0),
@@ -157,13 +157,16 @@ def _standardised_windows(setting: Setting) -> tuple[MotionWindows, Float[Tensor
     return windows, model.statistics.standardise(model.features.encode(model.features.posed(windows.frames)))
 
 
-def _collision_only(config: dict[str, Any], character: Character) -> MotionLosses:
-    settings = config["loss"]
-    weights = dict.fromkeys(settings["weights"], 0.0) | {"terrain_collision": 15.0}
-    points = collision_points(character).to(character.offsets.device)
-    window = {"fps": config["sampler"]["fps"], "num_previous": config["sampler"]["num_previous_states"]}
-    live = {"character": character, "collision_points": points, **window}
-    return make(settings | {"weights": weights}, MotionLosses, "loss", **live)
+def _collision_only(settings: TrainSettings, character: Character) -> MotionLosses:
+    weights = LossWeights(**dict.fromkeys(vars(settings.loss.weights), 0.0) | {"terrain_collision": 15.0})
+    return MotionLosses(
+        settings.loss.distance,
+        weights,
+        character=character,
+        collision_points=collision_points(character).to(character.offsets.device),
+        fps=settings.sampler.fps,
+        num_previous=settings.sampler.num_previous_states,
+    )
 
 
 def _forward_and_backward(losses: MotionLosses, motion: PosedMotion, terrain_and_target: TerrainAndTarget) -> None:
@@ -176,10 +179,11 @@ def _tensors(value: PosedMotion | TerrainAndTarget) -> dict[str, Tensor]:
 
 
 def collision_megabytes(
-    config: dict[str, Any], motion: dict[str, Tensor], terrain_and_target: dict[str, Tensor], spacing: float
+    config: Settings, motion: dict[str, Tensor], terrain_and_target: dict[str, Tensor], spacing: float
 ) -> float:
     """Return how much more memory the terrain collision term takes at most; for a process of its own."""
-    losses = _collision_only(config, make(config["character"], CharacterFile, "character").read())
+    settings = read_run(config).settings
+    losses = _collision_only(settings, settings.character.read())
     predicted, around = PosedMotion(**motion), TerrainAndTarget(**terrain_and_target, spacing=spacing)
     one = PosedMotion(**{name: value[:1] for name, value in motion.items()})
     # What torch loads at its first use is not the term's.
@@ -213,7 +217,7 @@ def generation(setting: Setting, turns: int) -> list[Row]:
 
 def start(setting: Setting, turns: int) -> list[Row]:
     """Measure how long the same command takes to go on, with a warm cache and without imports."""
-    config = paper_config(Path(setting.config["data_dir"]), f"device={setting.device}")
+    config = setting.settings.record.config
     begin_run(config)
     seconds = Durations([seconds_to_next_step(config) for _ in range(turns)])
     what = f"start with a warm cache, {setting.sampler.library.num_clips} clips, imports apart"
@@ -222,7 +226,7 @@ def start(setting: Setting, turns: int) -> list[Row]:
 
 def scale(setting: Setting, clips: int) -> list[Row]:
     """Measure a library of very many clips against one of ten, each in a process of its own."""
-    folder = Path(setting.config["data_dir"])
+    folder = Path(setting.settings.data_dir)
     scales: list[Scale] = []
     for count in (10, clips):
         path = folder / "repeated" / f"{count}.safetensors"

@@ -6,16 +6,18 @@ from typing import Any
 from unittest.mock import patch
 
 from parc.configuration.errors import Interrupted
+from parc.configuration.schema import Settings
+from parc.stages.stage import read_run
+from parc.stages.stopping import StopRequest
 from parc.training import train as training
 from parc.training.loop import run_loop
-from parc.training.stopping import StopRequest
 
 
 class _NextStep(Exception):
     """Training has come to its next step."""
 
 
-def begin_run(config: dict[str, Any]) -> None:
+def begin_run(config: Settings) -> None:
     """Train the first step of a run, and save it."""
 
     def one_step(*arguments: Any, **settings: Any) -> None:
@@ -26,12 +28,12 @@ def begin_run(config: dict[str, Any]) -> None:
 
     with patch.object(training, "run_loop", one_step):
         try:
-            training.train(config)
+            read_run(config).start()
         except Interrupted:
             return
 
 
-def seconds_to_next_step(config: dict[str, Any]) -> float:
+def seconds_to_next_step(config: Settings) -> float:
     """Return how long a run that was begun takes to come to its next step, which is not made; everything is imported."""
 
     def stop(*_: Any, **__: Any) -> None:
@@ -40,7 +42,7 @@ def seconds_to_next_step(config: dict[str, Any]) -> float:
     with patch.object(training, "run_loop", stop):
         began = time.perf_counter()
         try:
-            training.train(config)
+            read_run(config).start()
         except _NextStep:
             return time.perf_counter() - began
     raise RuntimeError(f"{config['output_dir']}: the run came to no step")

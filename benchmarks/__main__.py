@@ -1,4 +1,4 @@
-"""Measure what users wait for, against targets: python -m parc.benchmark [PART ...] [--turns N] [--output FILE]."""
+"""Measure what users wait for, against targets: python -m benchmarks [PART ...] [--turns N] [--output FILE]."""
 
 import argparse
 import dataclasses
@@ -14,7 +14,7 @@ from parc.configuration.messages import show_messages
 if TYPE_CHECKING:
     import torch
 
-    from parc.benchmarks.rows import Row
+    from benchmarks.rows import Row
 
 PARTS = ["step", "sampler", "preprocessing", "collision", "generation", "start", "scale"]
 
@@ -22,7 +22,7 @@ PARTS = ["step", "sampler", "preprocessing", "collision", "generation", "start",
 def main() -> None:
     """Read the command line and measure."""
     parser = argparse.ArgumentParser(
-        prog="python -m parc.benchmark",
+        prog="python -m benchmarks",
         description="Measure what users wait for: each part in turns with a yardstick, torch's own transformer encoder, so "
         "that figures of different machines compare. * marks what misses its target; targets are for a CPU of two cores. "
         "The part 'scale' takes 2 GB of disk (in TMPDIR) and 5 GB of memory.",
@@ -39,11 +39,11 @@ def main() -> None:
 
 def measure(options: argparse.Namespace) -> None:
     """Measure the parts that were asked for; show them as a table, and write them as JSON."""
-    from parc.benchmarks.measurements import MEASUREMENTS, scale
-    from parc.benchmarks.setting import paper_setting
+    from benchmarks.measurements import MEASUREMENTS, scale
+    from benchmarks.setting import paper_setting
     from parc.configuration.errors import UserError, nearest_name
     from parc.training.ranks import Ranks
-    from parc.training.train import find_device
+    from parc.training.device import find_device
 
     for part in options.parts:
         if part not in PARTS:
@@ -67,7 +67,7 @@ def _show(rows: "list[Row]", options: argparse.Namespace, device: "torch.device"
     """Print the table, and write the figures as JSON."""
     import torch
 
-    from parc.benchmarks.rows import table
+    from benchmarks.rows import table
     from parc.configuration.files import write_text_whole
 
     machine = (

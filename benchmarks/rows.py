@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from parc.benchmarks.timing import Durations
+from benchmarks.timing import Durations
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from parc.anim.motion_library import Frames
 from parc.configuration.errors import UserError
 from parc.motion_generator.features import MotionFeatures, RotationType
 from parc.motion_generator.losses import Distance, LossWeights, TerrainAndTarget
-from parc.terrain.signed_distance import signed_distance_below_ground
+from parc.terrain.heightfield import on_one_grid
+from parc.terrain.signed_distance import distance_above_ground, signed_distance_below_ground
 
 # Our terms and the golden names of their values and of their weights.
 TERMS = {
@@ -120,10 +121,13 @@ def test_depths_of_points_are_the_golden_ones(humanoid, golden_folder, golden, t
     placed = points.placed(*humanoid.forward_kinematics(motion.root_pos, motion.root_rot, motion.joint_rot))
     # Golden's order is by body, then frame, then point.
     by_body = torch.cat([placed[:, :, points.bodies == body].flatten(1, 2) for body in range(15)], 1)
-    ours = signed_distance_below_ground(by_body, terrain_and_target.heightmap, terrain_and_target.min_point, 0.2)
+    terrains = on_one_grid(terrain_and_target.heightmap, terrain_and_target.min_point, 0.2)
+    ours = signed_distance_below_ground(by_body, terrains, torch.arange(8))
+    above = distance_above_ground(by_body, terrains, torch.arange(8))
     assert (golden["hf_point_sdf"] < 0).sum() > 100
-    # Golden has distances above ground too, which the loss does not ask for.
     torch.testing.assert_close(ours, golden["hf_point_sdf"].clamp(max=0), rtol=1e-5, atol=2e-6)
+    # Above ground, golden has the distance to the side of the point's own box of air, with more air behind it.
+    assert torch.equal(above > 0, golden["hf_point_sdf"] > 0)
 
 
 @pytest.mark.parametrize("distance", list(Distance))

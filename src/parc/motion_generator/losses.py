@@ -14,6 +14,7 @@ from parc.anim.rotations import angle_between
 from parc.anim.surface_points import BodyPoints
 from parc.configuration.errors import UserError
 from parc.motion_generator.features import Motion, PosedMotion
+from parc.terrain.heightfield import on_one_grid
 from parc.terrain.signed_distance import signed_distance_below_ground
 
 PSEUDO_HUBER_SCALE = 0.03
@@ -176,9 +177,10 @@ class MotionLosses:
         terrain_and_target: TerrainAndTarget,
     ) -> Float[Tensor, " batch"]:
         points = self.collision_points.placed(body_pos, body_rot).flatten(1, 2)
-        depths = signed_distance_below_ground(
-            points, terrain_and_target.heightmap, terrain_and_target.min_point, terrain_and_target.spacing
-        )
+        heightmaps = terrain_and_target.heightmap
+        terrains = on_one_grid(heightmaps, terrain_and_target.min_point, terrain_and_target.spacing)
+        each_its_own = torch.arange(len(heightmaps), device=heightmaps.device)
+        depths = signed_distance_below_ground(points, terrains, each_its_own)
         return 0.5 * depths.square().sum(1)
 
     def _distance_from_target(self, predicted: Motion, terrain_and_target: TerrainAndTarget) -> Float[Tensor, " batch"]:

@@ -93,6 +93,26 @@ def laid_end_to_end(terrains: Sequence[Heightfield]) -> Heightfields:
     )
 
 
+def on_one_grid(
+    heights: Float[Tensor, "terrains rows columns"], min_point: Float[Tensor, "2"], cell_size: float
+) -> Heightfields:
+    """Return terrains that share one grid of points, such as local heightmaps, as one batch.
+
+    Args:
+        heights: of each terrain, metres.
+        min_point: x, y of the centre of cell (0, 0), metres.
+        cell_size: side of a cell, metres.
+    """
+    terrains, rows, columns = heights.shape
+    return Heightfields(
+        heights=heights.flatten(),
+        first_cell=torch.arange(terrains, device=heights.device) * rows * columns,
+        shape=torch.tensor([rows, columns], device=heights.device).expand(terrains, 2),
+        min_point=min_point.expand(terrains, 2),
+        cell_size=heights.new_full((terrains,), cell_size),
+    )
+
+
 def nearest_cells(
     points: Float[Tensor, "*batch 2"],
     min_point: Float[Tensor, "*#batch 2"],

@@ -1,93 +1,126 @@
-"""How deep points are inside blocky ground: the distance to the nearest column of air.
+"""How deep points are inside blocky ground, and how far above it: the distance to the nearest column of air, or of ground.
 
-A column of air stands on every cell of a heightmap, reaching up without end. Everything else is ground, also beside the map.
+On every cell of a heightfield, a column of air reaches from its height upwards without end, and a column of ground downwards.
+Nothing is known of what lies beside the map, so nothing there counts as air and nothing as ground: a point there is inside the
+ground by its distance to the map's nearest air, and above it by its distance to the map's nearest ground. A motion that leaves
+its map can gain by neither.
 """
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from parc.terrain.heightfield import nearest_cells
+from parc.terrain.heightfield import Heightfields
 
-POINTS_A_CHUNK = 8192  # keeps memory below 200 MB however deep points are
+CELLS_A_CHUNK = 2**17  # looked at together: keeps memory below 200 MB however far away columns are
+
+Heights: TypeAlias = Float[Tensor, "points cells"]
+AlongZ: TypeAlias = Callable[[Heights, Float[Tensor, "points 1"]], Heights]
 
 
 def signed_distance_below_ground(
-    points: Float[Tensor, "batch points 3"],
-    heights: Float[Tensor, "batch rows columns"],
-    min_point: Float[Tensor, "2"],
-    cell_size: float,
+    points: Float[Tensor, "batch points 3"], terrains: Heightfields, which: Int[Tensor, " batch"]
 ) -> Float[Tensor, "batch points"]:
     """Return minus the distance (metres) to the nearest air for points inside the ground, and 0 for points in air.
 
-    Differentiable in the points: the gradient leads to the nearest point of the nearest air column. Only the cells within
-    reach of a point's depth are looked at, ring after ring around its own, so memory and time go with how deep points are.
+    Differentiable in the points: the gradient leads to the nearest point of the nearest column of air.
 
     Args:
-        points: x, y, z in the frame of the heightmaps, metres.
-        heights: one heightmap for each item of the batch, metres.
-        min_point: x, y of the centre of cell (0, 0), metres.
-        cell_size: side of a cell, metres.
+        points: x, y, z in the frame of the terrains, metres.
+        terrains: as many as there are; none is copied.
+        which: the terrain of each item of the batch.
     """
-    flat_points = points.flatten(0, 1)
-    maps = torch.arange(len(points), device=points.device).repeat_interleave(points.shape[1])
-    cells = torch.cat(
-        [
-            _nearest_air(some_points, some_maps, heights, min_point, cell_size)
-            for some_points, some_maps in zip(
-                flat_points.detach().split(POINTS_A_CHUNK), maps.split(POINTS_A_CHUNK), strict=True
-            )
-        ]
-    )
-    squared = _squared_distance(flat_points, heights[maps, cells[:, 0], cells[:, 1]], cells, min_point, cell_size)
-    # The square root is taken of a number above 0, in air and on the border of a column too: its gradient at 0 is infinite.
-    return -torch.where(squared > 0, squared.clamp(min=1e-12).sqrt(), 0.0).unflatten(0, points.shape[:2])
+    return -_distance_to_columns(points, terrains, which, lambda heights, z: (heights - z).clamp(min=0))
 
 
-def _nearest_air(
-    points: Float[Tensor, "points 3"],
-    maps: Int[Tensor, " points"],
-    heights: Float[Tensor, "batch rows columns"],
-    min_point: Float[Tensor, "2"],
-    cell_size: float,
+def distance_above_ground(
+    points: Float[Tensor, "batch points 3"], terrains: Heightfields, which: Int[Tensor, " batch"]
+) -> Float[Tensor, "batch points"]:
+    """Return the distance (metres) to the nearest ground, sideways too, for points in air, and 0 for points inside the ground.
+
+    Differentiable in the points: the gradient leads away from the nearest point of the nearest column of ground.
+
+    Args:
+        points: x, y, z in the frame of the terrains, metres.
+        terrains: as many as there are; none is copied.
+        which: the terrain of each item of the batch.
+    """
+    return _distance_to_columns(points, terrains, which, lambda heights, z: (z - heights).clamp(min=0))
+
+
+def _distance_to_columns(
+    points: Float[Tensor, "batch points 3"], terrains: Heightfields, which: Int[Tensor, " batch"], along_z: AlongZ
+) -> Float[Tensor, "batch points"]:
+    """Return the distance to the nearest column; `along_z` says how far above or below one of some height a z is."""
+    flat_points, maps = points.flatten(0, 1), which.repeat_interleave(points.shape[1])
+    cells = _nearest_columns(flat_points.detach(), terrains, maps, along_z)
+    squared = _squared_distances(flat_points, cells[:, None], terrains, maps, along_z)[:, 0]
+    # The square root is taken of a number above 0, within and on the border of a column too: its gradient at 0 is infinite.
+    return torch.where(squared > 0, squared.clamp(min=1e-12).sqrt(), 0.0).unflatten(0, points.shape[:2])
+
+
+def _nearest_columns(
+    points: Float[Tensor, "points 3"], terrains: Heightfields, maps: Int[Tensor, " points"], along_z: AlongZ
 ) -> Int[Tensor, "points 2"]:
-    """Return the cell whose column of air is nearest to each point; `maps` says which heightmap it belongs to."""
-    rows, columns = heights.shape[1:]
-    own = nearest_cells(points[:, :2], min_point, cell_size, torch.tensor([rows, columns], device=points.device))
+    """Return the cell whose column is nearest to each point.
+
+    Only the cells within reach of a point's distance are looked at, ring after ring around its own, so memory and time go with
+    how far away columns are.
+    """
+    own = terrains.cells_at(maps, points[:, None, :2])[:, 0]
     nearest = own.clone()
-    squared = _squared_distance(points, heights[maps, own[:, 0], own[:, 1]], own, min_point, cell_size)
-    deep = squared.nonzero()[:, 0]
-    best = squared[deep]
-    for ring in range(1, max(rows, columns)):
+    squared = _squared_distances(points, own[:, None], terrains, maps, along_z)[:, 0]
+    searching = squared.nonzero()[:, 0]
+    best = squared[searching]
+    for ring in range(1, int(terrains.shape.max())):
         # A cell of this ring is at least so far away sideways, wherever in (or beside) its own cell the point is.
-        in_reach = best > ((ring - 1) * cell_size) ** 2
-        deep, best = deep[in_reach], best[in_reach]
-        if len(deep) == 0:
+        in_reach = best > ((ring - 1) * terrains.cell_size[maps[searching]]) ** 2
+        searching, best = searching[in_reach], best[in_reach]
+        if len(searching) == 0:
             break
-        cells = own[deep, None] + _ring_offsets(ring, points.device)
-        row, column = cells[..., 0].clamp(0, rows - 1), cells[..., 1].clamp(0, columns - 1)
-        found = heights[maps[deep, None], row, column]
-        distances = _squared_distance(points[deep, None], found, cells, min_point, cell_size)
-        distances = torch.where(_inside(cells, rows, columns), distances, torch.inf)
-        candidate, place = distances.min(dim=1)
+        offsets = _ring_offsets(ring, points.device)
+        found = [
+            _nearest_of(points[some], own[some, None] + offsets, terrains, maps[some], along_z)
+            for some in searching.split(max(1, CELLS_A_CHUNK // offsets.shape[1]))
+        ]
+        candidate, chosen = (torch.cat(each) for each in zip(*found, strict=True))
         nearer = candidate < best
         best = torch.where(nearer, candidate, best)
-        chosen = cells.gather(1, place[:, None, None].expand(-1, 1, 2))[:, 0]
-        nearest[deep] = torch.where(nearer[:, None], chosen, nearest[deep])
+        nearest[searching] = torch.where(nearer[:, None], chosen, nearest[searching])
     return nearest
 
 
-def _squared_distance(
-    points: Float[Tensor, "*#batch 3"],
-    heights: Float[Tensor, "*batch"],
-    cells: Int[Tensor, "*batch 2"],
-    min_point: Float[Tensor, "2"],
-    cell_size: float,
-) -> Float[Tensor, "*batch"]:
-    """Return the squared distance from points to the air above cells: sideways to the square, upwards to its height."""
-    sideways = ((points[..., :2] - (min_point + cells * cell_size)).abs() - cell_size / 2).clamp(min=0)
-    upwards = (heights - points[..., 2]).clamp(min=0)
-    return sideways.square().sum(-1) + upwards.square()
+def _nearest_of(
+    points: Float[Tensor, "points 3"],
+    cells: Int[Tensor, "points cells 2"],
+    terrains: Heightfields,
+    maps: Int[Tensor, " points"],
+    along_z: AlongZ,
+) -> tuple[Float[Tensor, " points"], Int[Tensor, "points 2"]]:
+    """Return squared distance and cell of the nearest of some columns for each point."""
+    squared, place = _squared_distances(points, cells, terrains, maps, along_z).min(dim=1)
+    return squared, cells.gather(1, place[:, None, None].expand(-1, 1, 2))[:, 0]
+
+
+def _squared_distances(
+    points: Float[Tensor, "points 3"],
+    cells: Int[Tensor, "points cells 2"],
+    terrains: Heightfields,
+    maps: Int[Tensor, " points"],
+    along_z: AlongZ,
+) -> Float[Tensor, "points cells"]:
+    """Return the squared distance from points to the columns of some cells each; infinity for cells beside the map."""
+    size = terrains.cell_size[maps][:, None, None]
+    centre = terrains.min_point[maps][:, None] + cells * size
+    along_x, along_y = ((points[:, None, :2] - centre).abs() - size / 2).clamp(min=0).unbind(-1)
+    on_map = torch.minimum(cells.clamp(min=0), terrains.shape[maps][:, None] - 1)
+    heights = terrains.heights[terrains.places_of(maps, on_map)]
+    squared = along_x.square() + along_y.square() + along_z(heights, points[:, 2:]).square()
+    same_row, same_column = (cells == on_map).unbind(-1)
+    return torch.where(same_row & same_column, squared, torch.inf)
 
 
 def _ring_offsets(ring: int, device: torch.device) -> Int[Tensor, "1 cells 2"]:
@@ -95,8 +128,3 @@ def _ring_offsets(ring: int, device: torch.device) -> Int[Tensor, "1 cells 2"]:
     along = torch.arange(-ring, ring + 1, device=device)
     square = torch.cartesian_prod(along, along)
     return square[square.abs().amax(-1) == ring][None]
-
-
-def _inside(cells: Int[Tensor, "*batch 2"], rows: int, columns: int) -> Bool[Tensor, "*batch"]:
-    row, column = cells.unbind(-1)
-    return (row >= 0) & (row < rows) & (column >= 0) & (column < columns)

@@ -42,8 +42,8 @@ def measure(options: argparse.Namespace) -> None:
     from benchmarks.measurements import MEASUREMENTS, scale
     from benchmarks.setting import paper_setting
     from parc.configuration.errors import UserError, nearest_name
-    from parc.training.ranks import Ranks
     from parc.training.device import find_device
+    from parc.training.ranks import Ranks
 
     for part in options.parts:
         if part not in PARTS:

@@ -116,7 +116,7 @@ def test_overwrite_is_refused_where_several_processes_would_delete(shell, clips,
     assert answer.code == 1
     assert answer.err == (
         "error: overwrite=true: this is one of several processes, and each would delete what another may be writing; "
-        f"expected a folder to begin in: delete {RUN}, or give another output_dir\n"
+        f"expected a folder to begin in: delete {shell.folder}/{RUN}, or give another output_dir\n"
     )
     assert Path(RUN, "final_model.ckpt").exists()
 
@@ -128,7 +128,7 @@ def test_overwrite_leaves_folders_alone_that_are_no_runs(shell, clips):
     answer = shell.train(*TINY, "output_dir=thesis", "overwrite=true")
     assert answer.code == 1
     assert answer.err == (
-        "error: overwrite=true: thesis holds no mdm_config.yaml, so it is no run's folder and is left alone\n"
+        f"error: overwrite=true: {shell.folder}/thesis holds no mdm_config.yaml, so it is no run's folder and is left alone\n"
     )
     assert precious.read_text() == "words"
 
@@ -165,13 +165,13 @@ def test_data_dir_comes_from_the_environment(shell, clips, monkeypatch):
 
 
 def test_a_users_own_options_live_outside_the_checkout(shell, clips):
-    own = shell.folder / "mine" / "model"
+    own = shell.folder / "mine" / "model" / "denoiser"
     own.mkdir(parents=True)
     (own / "tiny.yaml").write_text(
-        "# Mine\ndefaults:\n  - mdm\n"
-        + "\n".join(each.removeprefix("model.").replace("=", ": ") for each in TINY_MODEL)
+        "# Mine\ndefaults:\n  - mdm_transformer\n"
+        + "\n".join(each.removeprefix("model.denoiser.").replace("=", ": ") for each in TINY_MODEL)
     )
-    assert shell.train("--config-dir", "mine", *QUICK, "model=tiny").code == 0
+    assert shell.train("--config-dir", "mine", *QUICK, "model/denoiser=tiny").code == 0
     assert yaml.safe_load(Path(RUN, "mdm_config.yaml").read_text())["model"]["denoiser"]["d_model"] == 16
 
 
@@ -224,7 +224,8 @@ def data(first_iteration, shell, caplog):
 
 
 def saved_dataset(folder: Path) -> list[str]:
-    return yaml.safe_load((folder / "mdm_config.yaml").read_text())["dataset"]["motion_lib_file"]
+    dataset = yaml.safe_load((folder / "mdm_config.yaml").read_text())["dataset"]
+    return dataset.get("clips", dataset)["motion_lib_file"]
 
 
 def test_iter2_goes_on_from_iter1_on_a_grown_dataset(shell, data, caplog):
@@ -256,7 +257,7 @@ def test_clips_that_were_not_made_give_one_warning_and_null_none(shell, data, ca
     assert shell.train(*second).code == 0
     warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert warnings == [
-        "iteration.new_motions data/iter1/p2_kin_gen: there are no new clips, the run trains on those of the previous one "
+        f"iteration.new_motions {data}/iter1/p2_kin_gen: there are no new clips, the run trains on those of the previous one "
         "(iteration.new_motions=null says so)"
     ]
     caplog.clear()
@@ -309,7 +310,7 @@ def test_a_previous_run_may_be_from_elsewhere(shell, data):
     [
         (
             "",
-            "iteration.previous_run (in {conf}/iteration/next.yaml) data/iter1/p1_train_gen: there is no mdm_config.yaml; "
+            "iteration.previous_run (in {conf}/iteration/next.yaml) {data}/iter1/p1_train_gen: there is no mdm_config.yaml; "
             "`python -m parc.train iteration=iter1` makes it, or give iteration.previous_run=FOLDER for a run from elsewhere",
         ),
         (

@@ -52,8 +52,8 @@ def test_options_of_ones_own_can_be_chained(workplace):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["iterations=[iter1,iter2]", "experiment=demo"], "output_dir is data/demo for both iter1 and iter2"),
-        (["iterations=[iter1,iter2]", "output_dir=x"], "output_dir is x for both iter1 and iter2"),
+        (["iterations=[iter1,iter2]", "experiment=demo"], "/data/demo for both iter1 and iter2"),
+        (["iterations=[iter1,iter2]", "output_dir=x"], "/x for both iter1 and iter2"),
         (["iterations=[iter1]", "trainer=nope"], "iter1: trainer=nope: there is no such option"),
         (["iterations=[polish]"], "polish: iteration=polish: there is no such option"),
         (["iterations=[iter1]", "hydra.run.dir=x"], "hydra.run.dir (override hydra.run.dir=x): sets nothing here"),

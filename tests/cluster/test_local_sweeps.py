@@ -20,7 +20,7 @@ from parc.stages.run_folder import is_locked
 SOURCES = ["clips", "clips/clip_0.safetensors", "nope", "clips/clip_1.safetensors"]
 SWEEP = [
     *(each for each in QUICK if not each.startswith("dataset.")),
-    "model=tiny",
+    "model/denoiser=tiny",
     "output_dir=sweep",
     f"dataset.motion_lib_file={','.join(SOURCES)}",
 ]
@@ -31,10 +31,10 @@ OWN = ["-m", "--config-dir", "mine"]
 def workplace(shell, humanoid) -> Path:
     """A folder with clips and a model option of the user's own."""
     write_clips(shell.folder / "clips", humanoid)
-    option = shell.folder / "mine" / "model" / "tiny.yaml"
+    option = shell.folder / "mine" / "model" / "denoiser" / "tiny.yaml"
     option.parent.mkdir(parents=True)
-    settings = "\n".join(each.removeprefix("model.").replace("=", ": ") for each in TINY_MODEL)
-    option.write_text(f"# Mine\ndefaults:\n  - mdm\n{settings}\n")
+    settings = "\n".join(each.removeprefix("model.denoiser.").replace("=", ": ") for each in TINY_MODEL)
+    option.write_text(f"# Mine\ndefaults:\n  - mdm_transformer\n{settings}\n")
     return shell.folder
 
 

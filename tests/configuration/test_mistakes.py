@@ -85,7 +85,7 @@ MISTAKES = [
     ),
     (
         "+foo=1",
-        "foo (override +foo=1): there is no such key; expected one of device, threads, seed, data_dir, output_dir, iteration, "
+        "foo (override +foo=1): there is no such key; expected one of data_dir, output_dir, device, threads, seed, iteration, "
         "dataset, character, sampler, model, loss, trainer, logger",
     ),
     (
@@ -215,23 +215,23 @@ MISTAKES = [
     ),
     (
         "iteration=iter2",
-        "iteration.previous_run (in {conf}/iteration/next.yaml) data/iter1/p1_train_gen: there is no mdm_config.yaml; "
+        "iteration.previous_run (in {conf}/iteration/next.yaml) {cwd}/data/iter1/p1_train_gen: there is no mdm_config.yaml; "
         f"`python -m parc.train iteration=iter1` {FROM_ELSEWHERE}",
     ),
     (
         "iteration=next iteration.name=iter7 iteration.previous=iter6",
-        "iteration.previous_run (in {conf}/iteration/next.yaml) data/iter6/p1_train_gen: there is no mdm_config.yaml; "
+        "iteration.previous_run (in {conf}/iteration/next.yaml) {cwd}/data/iter6/p1_train_gen: there is no mdm_config.yaml; "
         f"`python -m parc.train iteration=next iteration.name=iter6 iteration.previous=iter5` {FROM_ELSEWHERE}",
     ),
     (
         "iteration=iter2 iteration.previous_run=elsewhere",
-        "iteration.previous_run (override iteration.previous_run=elsewhere) elsewhere: there is no mdm_config.yaml; expected the "
-        "folder of a run that is finished",
+        "iteration.previous_run (override iteration.previous_run=elsewhere) {cwd}/elsewhere: there is no mdm_config.yaml; "
+        "expected the folder of a run that is finished",
     ),
     (
         "iteration=iter2 output_dir=data/iter1/p1_train_gen",
-        "iteration.previous_run (in {conf}/iteration/next.yaml) data/iter1/p1_train_gen is this run's own output_dir; expected "
-        "the folder of an earlier run",
+        "iteration.previous_run (in {conf}/iteration/next.yaml) {cwd}/data/iter1/p1_train_gen is this run's own output_dir; "
+        "expected the folder of an earlier run",
     ),
     # places
     ("device=cuda:7", "device (override device=cuda:7) is cuda:7, " + NO_GPU),
@@ -289,7 +289,7 @@ MISTAKES = [
     ("--cfg", "argument --cfg/-c: expected one argument" + HELP),
     (
         "--config-name mdm_config",
-        "--config-name mdm_config: expected --config RUN/mdm_config.yaml, or --config-dir DIR" + HELP,
+        "--config-name mdm_config: expected --config FILE, the config of a run, or --config-dir DIR" + HELP,
     ),
     (
         "trainer.batch_size=16,32",
@@ -336,8 +336,8 @@ MISTAKES = [
     ),
     (
         "-m seed=1,2 +foo.bar=3",
-        "job 'seed=1 +foo.bar=3': foo (override +foo.bar=3): there is no such key; expected one of device, threads, seed, "
-        "data_dir, output_dir, iteration, dataset, character, sampler, model, loss, trainer, logger; nothing was started",
+        "job 'seed=1 +foo.bar=3': foo (override +foo.bar=3): there is no such key; expected one of data_dir, output_dir, "
+        "device, threads, seed, iteration, dataset, character, sampler, model, loss, trainer, logger; nothing was started",
     ),
     (
         "-m --config-dir {files}/own model=mdm,misspelled",
@@ -355,9 +355,9 @@ MISTAKES = [
         "false; nothing was started",
     ),
     # --config
-    ("--config", "--config: expected the mdm_config.yaml of a run after it"),
-    ("--config nope.yaml", "nope.yaml: there is no such config; expected the mdm_config.yaml of a run"),
-    ("--config {files}/list.yaml", "{files}/list.yaml: expected a mapping of settings, the mdm_config.yaml of a run"),
+    ("--config", "--config: expected the config of a run after it (mdm_config.yaml of a training)"),
+    ("--config nope.yaml", "nope.yaml: there is no such config; expected the resolved config of a run"),
+    ("--config {files}/list.yaml", "{files}/list.yaml: expected a mapping of settings, the resolved config of a run"),
     (
         "--config {files}/run.yaml trainer.epoch=3",
         "trainer.epoch (override trainer.epoch=3): there is no such key in {files}/run.yaml; did you mean 'trainer.epochs'?",
@@ -382,7 +382,8 @@ MISTAKES = [
     ("--config {files}/odd.yaml", "trainer.epoch (in {files}/odd.yaml): there is no such key; did you mean 'epochs'?"),
     (
         "--config {files}/evil.yaml",
-        "model._target_ (in {files}/evil.yaml): 'subprocess.Popen' is no MDM; expected a class of that kind",
+        "model._target_ (in {files}/evil.yaml): 'subprocess' is of a package that a file names, not your command; if you trust "
+        "it, name it yourself: give model._target_=subprocess.NAME, or options of your own with --config-dir",
     ),
 ]
 

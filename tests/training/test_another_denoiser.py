@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from parc.training.checkpoint import Checkpoint, read_checkpoint
 from training_runs import assert_same_result
 
 from command_line import QUICK, write_clips
 from parc.configuration.pieces import make
+from parc.motion_generator.checkpoint import Checkpoint, read_checkpoint
 from parc.motion_generator.denoiser import Conditions
 from parc.motion_generator.local_heightmap import HeightmapGrid
 from parc.motion_generator.mdm import MDM

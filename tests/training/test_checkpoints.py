@@ -195,7 +195,7 @@ def test_a_checkpoint_whose_numbers_are_not_this_models_is_one_line(stopped):
         write_checkpoint(path, type(checkpoint)(**{**vars(checkpoint), part: tensors | {name: bad}}))
         with pytest.raises(UserError, match=str(path)):
             train(config)
-    for change in ({"step": "9"}, {"step": 9.5}, {"wandb_id": 3}, {"best_loss": []}):
+    for change in ({"step": "9"}, {"step": 9.5}, {"wandb_id": 3}, {"skipped": []}):
         write_checkpoint(path, type(checkpoint)(**{**vars(checkpoint), "state": checkpoint.state | change}))
         with pytest.raises(UserError, match="no checkpoint that this version can read"):
             read_checkpoint(path)

@@ -6,7 +6,6 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from parc.cluster.following import follow, show_sent
@@ -16,6 +15,7 @@ from parc.cluster.slurm_queue import refuse_second_sending
 from parc.cluster.slurm_settings import SlurmSettings, slurm_settings
 from parc.cluster.stage_of_chain import ComposedStage, composed_stage, refuse_what_no_stage_knows
 from parc.cluster.sweep_plan import Sweep, SweepJob, job_of, write_sweep
+from parc.configuration.composed import composed_config
 from parc.configuration.composing import refuse_what_sets_nothing
 from parc.configuration.errors import EXIT_USER_ERROR, UserError, nearest_name
 from parc.configuration.hydra_help import conf_folder
@@ -113,10 +113,10 @@ def _job(composed: ComposedStage) -> SweepJob:
 def _plan(own: list[str], folders: list[Path]) -> tuple[list[str], dict[str, dict[str, Any]]]:
     """Return the iterations of a chain, and the stages of each with resources of their own."""
     try:
-        with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-            # A stage's keys are the launcher's, checked below: Hydra must not ask for a + before them.
-            settings = [f"++{each}" if each.startswith("stages.") else each for each in own]
-            plan = OmegaConf.to_container(compose(_PLAN, settings), resolve=True)
+        # A stage's keys are the launcher's, checked below: Hydra must not ask for a + before them.
+        settings = [f"++{each}" if each.startswith("stages.") else each for each in own]
+        config, _ = composed_config(_PLAN, settings, [conf_folder()])
+        plan = OmegaConf.to_container(OmegaConf.masked_copy(config, list(_OWN_KEYS)), resolve=True)
     except Exception as error:
         if not is_of_hydra(error):
             raise

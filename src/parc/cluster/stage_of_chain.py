@@ -6,12 +6,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
 
 from parc.cluster.sweeping import checked_run, launcher_settings
+from parc.configuration.composed import composed_config
 from parc.configuration.errors import UserError
 from parc.configuration.hydra_help import iteration_overrides
 from parc.configuration.hydra_messages import in_one_line, is_of_hydra
@@ -63,8 +61,7 @@ def composed_stage(
     """
     own = [*iteration_overrides(iteration, folders, before), *_overrides_of(stage, before, overrides, folders)]
     try:
-        composed = _composed(stage, own, folders)
-        loader = GlobalHydra.instance().config_loader()
+        composed, loader = composed_config(stage, own, folders)
         HydraConfig.instance().set_config(composed)
         launcher = launcher_settings(composed)
     except Exception as error:
@@ -74,12 +71,6 @@ def composed_stage(
         raise UserError(f"{iteration}: {reason}; nothing was started") from error
     run, overwrite = checked_run(iteration, composed, loader, own)
     return ComposedStage(stage, iteration, run, launcher, overwrite)
-
-
-def _composed(stage: str, overrides: list[str], folders: list[Path]) -> DictConfig:
-    search = f"hydra.searchpath=[{','.join(repr(str(folder.absolute())) for folder in folders[1:])}]"
-    with initialize_config_dir(str(folders[0]), version_base="1.3"):
-        return compose(stage, [*overrides, search], return_hydra_config=True)
 
 
 def _overrides_of(stage: str, before: str | None, overrides: list[str], folders: list[Path]) -> list[str]:
@@ -99,7 +90,7 @@ def refuse_what_no_stage_knows(stages: list[str], overrides: list[str], folders:
         if _first_name(override) not in known:
             # Composing with it says what is wrong with it, and what is near.
             try:
-                _composed(stages[0], [override], folders)
+                composed_config(stages[0], [override], folders)
             except Exception as error:
                 if not is_of_hydra(error):
                     raise
@@ -114,7 +105,7 @@ def _first_name(override: str) -> str:
 def _names_in(stage: str, folders: tuple[Path, ...]) -> frozenset[str]:
     """Return the names at the top of a stage's config, and of its groups."""
     try:
-        composed = _composed(stage, [], list(folders))
+        composed, _ = composed_config(stage, [], list(folders))
     except Exception as error:
         if not is_of_hydra(error):
             raise

@@ -10,6 +10,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from parc.configuration.composed import composed_config
 from parc.configuration.errors import SettingsError, UserError, nearest_name
 from parc.configuration.hydra_help import conf_folder, help_text
 from parc.configuration.hydra_messages import in_one_line, is_of_hydra
@@ -110,10 +111,8 @@ def pieces_of_option(config_name: str, overrides: list[str], names: list[str]) -
         overrides: that choose options.
         names: of the pieces.
     """
-    from hydra import compose, initialize_config_dir
-
-    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        return _resolved(compose(config_name, overrides), names)
+    config, _ = composed_config(config_name, overrides, [conf_folder()])
+    return _resolved(config, names)
 
 
 def run_config(composed: DictConfig) -> dict[str, Any]:

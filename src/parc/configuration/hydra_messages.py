@@ -9,6 +9,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from parc.configuration.composed import composed_config
 from parc.configuration.errors import UserError, nearest_name
 from parc.configuration.hydra_help import conf_folder, iteration_overrides, options_of
 from parc.configuration.origins import key_of_override
@@ -119,16 +120,9 @@ def _typed(option: str) -> str:
 
 def _settings(config_name: str, folders: list[Path], chosen: list[str]) -> dict[str, Any]:
     """Return the config of chosen options, for its names; the default one where they cannot be composed."""
-    from hydra import compose, initialize_config_dir
-    from hydra.core.global_hydra import GlobalHydra
-
-    own, *others = folders
-    search = [f"hydra.searchpath=[{','.join(repr(str(folder.absolute())) for folder in others)}]"] if others else []
-    for overrides in ([*chosen, *search], []):
-        GlobalHydra.instance().clear()
+    for overrides in (chosen, []):
         try:
-            with initialize_config_dir(str(own), version_base="1.3"):
-                config = compose(config_name, overrides=overrides, return_hydra_config=True)
+            config, _ = composed_config(config_name, overrides, folders)
         except Exception as error:
             if not is_of_hydra(error):
                 raise

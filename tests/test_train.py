@@ -165,13 +165,13 @@ def test_data_dir_comes_from_the_environment(shell, clips, monkeypatch):
 
 
 def test_a_users_own_options_live_outside_the_checkout(shell, clips):
-    own = shell.folder / "mine" / "model"
+    own = shell.folder / "mine" / "model" / "denoiser"
     own.mkdir(parents=True)
     (own / "tiny.yaml").write_text(
-        "# Mine\ndefaults:\n  - mdm\n"
-        + "\n".join(each.removeprefix("model.").replace("=", ": ") for each in TINY_MODEL)
+        "# Mine\ndefaults:\n  - mdm_transformer\n"
+        + "\n".join(each.removeprefix("model.denoiser.").replace("=", ": ") for each in TINY_MODEL)
     )
-    assert shell.train("--config-dir", "mine", *QUICK, "model=tiny").code == 0
+    assert shell.train("--config-dir", "mine", *QUICK, "model/denoiser=tiny").code == 0
     assert yaml.safe_load(Path(RUN, "mdm_config.yaml").read_text())["model"]["denoiser"]["d_model"] == 16
 
 

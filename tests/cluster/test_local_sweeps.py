@@ -33,8 +33,8 @@ def workplace(shell, humanoid) -> Path:
     write_clips(shell.folder / "clips", humanoid)
     option = shell.folder / "mine" / "model" / "tiny.yaml"
     option.parent.mkdir(parents=True)
-    settings = "\n".join(each.removeprefix("model.").replace("=", ": ") for each in TINY_MODEL)
-    option.write_text(f"# Mine\ndefaults:\n  - mdm\n{settings}\n")
+    sizes = ", ".join(each.removeprefix("model.denoiser.").replace("=", ": ") for each in TINY_MODEL)
+    option.write_text(f"# Mine\ndefaults:\n  - mdm\ndenoiser: {{{sizes}}}\n")
     return shell.folder
 
 

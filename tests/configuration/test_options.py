@@ -19,6 +19,7 @@ OPTIONS = options_of([conf_folder()])
 NEEDED = {
     "dataset/clips": ["dataset.motion_lib_file=clips"],
     "dataset/grown": ["iteration=iter2"],
+    **{f"dataset/of/{name}": ["iteration=iter2"] for name in ("iter2", "iter3", "next")},
     "iteration/next": ["iteration.name=iter7", "iteration.previous=iter6"],
     "experiment/paper": ["dataset.motion_lib_file=clips"],
 }
@@ -34,8 +35,9 @@ def composed(overrides: list[str], mode: RunMode = RunMode.RUN):
 
 
 def as_override(option: str) -> str:
+    option = option.replace("dataset/of/", "dataset/of\0")  # no group of its own: dataset=of/next
     group, _, name = option.rpartition("/")
-    return f'{group}="{name}"'
+    return f'{group}="{name}"'.replace("\0", "/")
 
 
 @pytest.mark.parametrize("option", [option for option in OPTIONS if not option.startswith("hydra/")])
@@ -74,7 +76,7 @@ def test_every_file_begins_with_a_line_that_says_what_it_is_for(path):
 
 def _extends_another(path) -> bool:
     defaults = (yaml.safe_load(path.read_text()) or {}).get("defaults", [])
-    return any(isinstance(entry, str) and entry != "_self_" for entry in defaults)
+    return any(isinstance(entry, str) and entry != "_self_" and "@" not in entry for entry in defaults)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(conf_folder())))

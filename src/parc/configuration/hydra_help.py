@@ -86,6 +86,11 @@ def _defaults(conf: Path, primary: Path) -> dict[str, str]:
                 chosen[group] = option
                 if option and (conf / group / f"{option}.yaml").is_file():
                     waiting.append((f"{group}/", conf / group / f"{option}.yaml"))
+    # An option may go by that of another group, and lie in a folder of its own: dataset: of/${iteration}
+    for group, option in list(chosen.items()):
+        folder, _, name = re.sub(r"\$\{(\w+)\}", lambda other: chosen[other[1]], option or "").rpartition("/")
+        if folder:
+            chosen[f"{group}/{folder}"] = name
     return chosen
 
 

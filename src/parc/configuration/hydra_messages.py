@@ -135,6 +135,11 @@ def _settings(config_name: str, folders: list[Path], chosen: list[str]) -> dict[
 
 
 def _nearest_option(name: str, folders: list[Path]) -> str:
+    if match := re.fullmatch(r"dataset/of/(.+)", name):
+        return (
+            f"; say what iteration={match[1]} trains on: give dataset=grown (or another option), or have a "
+            f"dataset/of/{match[1]}.yaml of your own"
+        )
     match = re.fullmatch(r"iteration/iter(\d+)", name)
     if match and int(match[1]) > 1:
         return f"; give {' '.join(iteration_overrides(f'iter{int(match[1])}', folders))}"

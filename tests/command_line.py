@@ -10,6 +10,7 @@ from hydra.core.global_hydra import GlobalHydra
 
 import parc.train
 from parc.anim.clip_files import write_clip
+from parc.configuration import trusted
 from parc.configuration.errors import exit_with_one_line
 from parc.stages.command import run_command_line
 from synthetic_clips import random_clip
@@ -38,7 +39,7 @@ class CommandLine:
     """A shell in an empty folder."""
 
     def __init__(self, folder: Path, monkeypatch, capfd) -> None:
-        self.folder, self.capfd = folder, capfd
+        self.folder, self.capfd, self.monkeypatch = folder, capfd, monkeypatch
         monkeypatch.chdir(folder)
         monkeypatch.delenv("DATA_DIR", raising=False)
         monkeypatch.setenv("HYDRA_FULL_ERROR", "0")  # set by the command, and set back after the test
@@ -47,7 +48,9 @@ class CommandLine:
     def train(self, *arguments: str) -> Answer:
         """Run `python -m parc.train`. An error that is no user's mistake comes out as it is."""
         sys.argv = [parc.train.__file__, *arguments]
-        logging.getLogger("parc").setLevel(logging.INFO)  # as for every verb
+        # As in a process of its own.
+        logging.getLogger("parc").setLevel(logging.INFO)
+        self.monkeypatch.setattr(trusted, "_trusted", {"parc"})
         self.capfd.readouterr()
         code = 0
         try:

@@ -10,8 +10,10 @@ from training_runs import TrainingProcess, assert_same_result, changed, run_to_e
 
 from parc.configuration.errors import UserError
 from parc.configuration.files import write_text_whole
+from parc.configuration.provenance import SWEEP_VARIABLE
 from parc.motion_generator.checkpoint_files import epoch_checkpoints, newest_checkpoint
 from parc.stages.metrics import Metrics
+from parc.training.run_log import WandbLogger
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
 
@@ -188,3 +190,25 @@ def test_a_run_with_wandb_that_is_killed_holds_no_lock_and_keeps_its_id(config, 
         training.send(15)
         assert training.wait() == 75
     assert newest_checkpoint(tmp_path / "run")[1].state["wandb_id"] == before["wandb_id"] is not None
+
+
+@pytest.mark.parametrize(
+    ("sweep", "given", "expected"),
+    [
+        (None, (None, None), ("iter1", None)),
+        ("width", (None, None), ("width", "run")),
+        ("width", ("mine", "best"), ("mine", "best")),
+    ],
+)
+def test_jobs_of_a_sweep_stand_together_there_and_runs_under_their_iteration(
+    monkeypatch, tmp_path, sweep, given, expected
+):
+    import wandb
+
+    begun = {}
+    monkeypatch.setattr(wandb, "init", lambda **settings: begun.update(settings))
+    monkeypatch.delenv(SWEEP_VARIABLE, raising=False)
+    if sweep:
+        monkeypatch.setenv(SWEEP_VARIABLE, sweep)
+    WandbLogger(True, "parc", *given, "offline").start(tmp_path / "run", "iter1", None, {}, {})
+    assert (begun["group"], begun["name"]) == expected

@@ -14,16 +14,8 @@ from parc.configuration.errors import UserError
 from parc.configuration.hydra_help import iteration_overrides
 from parc.configuration.hydra_messages import in_one_line, is_of_hydra
 from parc.configuration.origins import key_of_override
-from parc.stages.stage import Run
-
-# What the first iteration starts from; later ones start from the one before, on its dataset and the clips made since.
-_OF_THE_FIRST = (
-    "dataset",
-    "iteration.previous",
-    "iteration.previous_run",
-    "iteration.input_model_path",
-    "iteration.sampler_stats_filepath",
-)
+from parc.stages.settings import STAGE_KEY
+from parc.stages.stage import Run, find_stage
 
 
 @dataclass(frozen=True)
@@ -74,9 +66,9 @@ def composed_stage(
 
 
 def _overrides_of(stage: str, before: str | None, overrides: list[str], folders: list[Path]) -> list[str]:
-    known = _names_in(stage, tuple(folders))
-    first_only = [each for each in overrides if _is_of_the_first(each)] if before else []
-    return [each for each in overrides if each not in first_only and _first_name(each) in known]
+    known = _known_to(stage, tuple(folders))
+    of_the_first = known.of_the_first if before else ()
+    return [each for each in overrides if _first_name(each) in known.names and not _is_of(each, of_the_first)]
 
 
 def refuse_what_no_stage_knows(stages: list[str], overrides: list[str], folders: list[Path]) -> None:
@@ -85,7 +77,7 @@ def refuse_what_no_stage_knows(stages: list[str], overrides: list[str], folders:
     Raises:
         UserError: one is not; names the nearest that is.
     """
-    known = frozenset().union(*(_names_in(stage, tuple(folders)) for stage in stages))
+    known = frozenset().union(*(_known_to(stage, tuple(folders)).names for stage in stages))
     for override in overrides:
         if _first_name(override) not in known:
             # Composing with it says what is wrong with it, and what is near.
@@ -101,19 +93,31 @@ def _first_name(override: str) -> str:
     return re.split(r"[./]", key_of_override(override))[0]
 
 
+@dataclass(frozen=True)
+class _Known:
+    """What a stage knows.
+
+    Attributes:
+        names: at the top of its config, and of its groups.
+        of_the_first: keys that hold for the first iteration of a chain only.
+    """
+
+    names: frozenset[str]
+    of_the_first: tuple[str, ...]
+
+
 @cache
-def _names_in(stage: str, folders: tuple[Path, ...]) -> frozenset[str]:
-    """Return the names at the top of a stage's config, and of its groups."""
+def _known_to(stage: str, folders: tuple[Path, ...]) -> _Known:
     try:
         composed, _ = composed_config(stage, [], list(folders))
     except Exception as error:
         if not is_of_hydra(error):
             raise
         raise in_one_line(error, stage, f"python -m parc.{stage}", [], list(folders[1:])) from error
-    groups = [re.split("/", str(group))[0] for group in composed.hydra.runtime.choices]
-    return frozenset([*map(str, composed), *groups])
+    groups = [str(group).partition("/")[0] for group in composed.hydra.runtime.choices]
+    return _Known(frozenset([*map(str, composed), *groups]), find_stage(composed.get(STAGE_KEY)).of_the_first)
 
 
-def _is_of_the_first(override: str) -> bool:
+def _is_of(override: str, keys: tuple[str, ...]) -> bool:
     key = key_of_override(override)
-    return any(key == each or key.startswith(f"{each}.") for each in _OF_THE_FIRST)
+    return any(f"{key}.".startswith(f"{each}.") for each in keys)

@@ -50,3 +50,9 @@ def read_progress(folder: Path) -> Progress | None:
     except (OSError, ValueError):
         return None
     return progress if all(map(math.isfinite, progress.figures.values())) else None
+
+
+def done_so_far(folder: Path) -> int:
+    """Return how many of what it counts the run of a folder has done; 0 where it has not begun."""
+    progress = read_progress(folder)
+    return progress.done if progress else 0

@@ -36,6 +36,7 @@ class Stage(Generic[S]):
         check_inputs: checks, before anything is deleted, that a run can start here: its device and its inputs.
         run: runs it to its end, from wherever its folder is.
         is_finished: whether the folder holds the whole result.
+        of_the_first: keys that say what the first iteration of a chain starts from; later ones start from the one before.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Stage(Generic[S]):
     check_inputs: Callable[[S], None]
     run: Callable[[S], None]
     is_finished: Callable[[S], bool]
+    of_the_first: tuple[str, ...] = ()
 
     @property
     def verb(self) -> str:

@@ -39,4 +39,11 @@ TRAIN = Stage(
     check_inputs=check_inputs,
     run=train,
     is_finished=is_trained,
+    of_the_first=(
+        "dataset",
+        "iteration.previous",
+        "iteration.previous_run",
+        "iteration.input_model_path",
+        "iteration.sampler_stats_filepath",
+    ),
 )

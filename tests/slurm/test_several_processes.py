@@ -41,7 +41,7 @@ def test_trains_like_one_process(runs, name):
 def test_is_one_folder_and_one_row_of_the_table(runs, name):
     _, _, run = runs[name]
     (row,), (job,) = table_of(run), jobs_of(run)
-    assert (row["state"], row["epoch"], row["folder"]) == ("finished", "2", str(run))
+    assert (row["state"], row["done"], row["folder"]) == ("finished", "2", str(run))
     assert [each["epoch"] for each in rows_of(run)] == [1, 2]
     assert len(list(Path(job["log"]).parent.glob(f"{job['job_id']}_*_log.out"))) == 2  # each process has a log
 

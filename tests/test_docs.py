@@ -2,11 +2,11 @@
 
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 
-from conftest import REPOSITORY
-
+REPOSITORY = Path(__file__).parents[1]
 PAGES = sorted((REPOSITORY / "docs").glob("*.md"))
 
 

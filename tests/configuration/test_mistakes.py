@@ -103,6 +103,11 @@ MISTAKES = [
     ("~model", "model (override ~model): is missing; expected a value"),
     ("model=null", "'model=null': expected GROUP=OPTION" + OPTIONS),
     # types, ranges, combinations
+    ("output_dir=2024", "output_dir (override output_dir=2024): is 2024, expected text"),
+    (
+        "iteration.new_motions=[1]",
+        "iteration.new_motions (override iteration.new_motions=[1]): is [1], expected text or a list, each text or null",
+    ),
     ("trainer.epochs=many", "trainer.epochs (override trainer.epochs=many): is 'many', expected a whole number"),
     ("trainer.epochs=1.5", "trainer.epochs (override trainer.epochs=1.5): is 1.5, expected a whole number"),
     ("trainer.epochs=null", "trainer.epochs (override trainer.epochs=null): is null, expected a whole number"),
@@ -382,8 +387,9 @@ MISTAKES = [
     ("--config {files}/odd.yaml", "trainer.epoch (in {files}/odd.yaml): there is no such key; did you mean 'epochs'?"),
     (
         "--config {files}/evil.yaml",
-        "model._target_ (in {files}/evil.yaml): 'subprocess' is of a package that a file names, not your command; if you trust "
-        "it, name it yourself: give model._target_=subprocess.NAME, or options of your own with --config-dir",
+        "model._target_ (in {files}/evil.yaml): 'subprocess' is of a package that a file names, and neither your command nor "
+        "options that it chose; if you trust it, name it yourself (KEY._target_=MODULE.CLASS, an option of yours, or packages= "
+        "in Python)",
     ),
 ]
 

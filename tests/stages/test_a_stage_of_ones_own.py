@@ -100,7 +100,25 @@ def test_it_is_chained_after_training_and_takes_only_what_it_knows(environment, 
     assert numbers("data/iter1/counted") == [1, 2, 3, 4]
     assert Path("data/iter1/p1_train_gen/final_model.ckpt").is_file()
     assert "the chain is finished" in said([*chain, *TINY, "last=4"], environment)
-    assert "lasst: there is no such key" in said([*chain, *TINY, "lasst=4"], environment, 1)
+    for misspelled in ("lasst=4", "+tariner.epochs=3"):
+        key = misspelled.lstrip("+").partition("=")[0].partition(".")[0]
+        assert f"{key}: there is no such key" in said([*chain, *TINY, misspelled], environment, 1)
+
+
+def test_its_config_is_no_other_stages(environment):
+    said([*COUNT, "last=2"], environment)
+    kept = "data/iter1/counted/count_config.yaml"
+    answer = said([sys.executable, "-m", "parc.train", "--config", kept, "stage=counting.COUNT"], environment, 1)
+    assert "this is the config of another stage; give it to `python -m parc.count`" in answer
+    assert numbers("data/iter1/counted") == [1, 2]
+
+
+def test_a_finished_run_that_was_killed_before_it_said_so_says_so_when_it_is_asked_again(environment):
+    said([*COUNT, "last=2"], environment)
+    word = Path("data/iter1/counted/progress.json")
+    word.write_text(word.read_text().replace("true", "false"))
+    said([*COUNT, "last=2"], environment)
+    assert '"finished": true' in word.read_text() and '"square": 4' in word.read_text()
 
 
 def test_a_config_from_elsewhere_imports_no_module_that_the_user_did_not_name(environment, tmp_path):
@@ -111,7 +129,7 @@ def test_a_config_from_elsewhere_imports_no_module_that_the_user_did_not_name(en
         theirs.write_text(f"version: 2\n{text}\n")
         for place in ({"PYTHONPATH": str(tmp_path)}, {}):
             answer = said([sys.executable, "-m", "parc.train", "--config", str(theirs)], environment | place, 1)
-            assert "'trap' is of a package that a file names, not your command" in answer
+            assert "'trap' is of a package that a file names, and neither your command" in answer
             assert not Path("it_ran").exists()
     # It can be seen to run: named by the command itself, it is imported.
     named = [sys.executable, "-m", "parc.train", "--config", str(theirs), "model._target_=trap.Model"]

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from parc.configuration.composed import composed_config
 from parc.configuration.composing import run_config
 from parc.configuration.errors import UserError
 from parc.configuration.hydra_help import conf_folder
+from parc.configuration.marks import leaves
 from parc.configuration.saved_config import read_saved_config
 from parc.motion_generator.checkpoint import read_checkpoint
 from parc.stages.resuming import resumed
@@ -91,6 +93,22 @@ def test_a_setting_that_is_new_and_has_a_default_makes_no_older_run_unusable(she
                 resumed(read_run(now).settings, kept)
         else:
             resumed(read_run(now).settings, kept)
+
+
+@dataclass(frozen=True)
+class Inner:
+    first: int = 1
+    second: int = 2
+
+
+class Outer:
+    def __init__(self, old: int, new: Inner = Inner()) -> None:
+        """A piece that got a setting of several keys."""
+
+
+def test_a_new_setting_of_several_keys_is_compared_by_its_defaults():
+    known = {key: leaf.value for key, leaf in leaves(Outer, {"old": 3}).items()}
+    assert known == {"old": 3, "new.first": 1, "new.second": 2}
 
 
 def test_nothing_of_a_kept_config_is_lost_or_changed_by_reading_it(trained):

@@ -7,11 +7,11 @@ import torch
 from training_runs import assert_same_result
 
 from command_line import QUICK, write_clips
-from parc.configuration.pieces import make
-from parc.motion_generator.checkpoint import Checkpoint, read_checkpoint
+from parc.configuration import trusted
+from parc.configuration.errors import UserError
+from parc.motion_generator.checkpoint import read_checkpoint
 from parc.motion_generator.denoiser import Conditions
-from parc.motion_generator.local_heightmap import HeightmapGrid
-from parc.motion_generator.mdm import MDM
+from parc.motion_generator.trained_model import load_trained_model
 
 OPTION = """# Mine: three layers
 _target_: perceptron.Perceptron
@@ -28,22 +28,6 @@ def own(shell, humanoid) -> None:
     (folder / "perceptron.yaml").write_text(OPTION)
 
 
-def model_of(checkpoint: Checkpoint) -> MDM:
-    sampler = checkpoint.config["sampler"]
-    model = make(
-        checkpoint.config["model"],
-        MDM,
-        "model",
-        character=checkpoint.character,
-        statistics=checkpoint.statistics,
-        num_frames=sampler["num_frames"],
-        num_previous=sampler["num_previous_states"],
-        heightmap=HeightmapGrid(**sampler["heightmap"]),
-    )
-    model.denoiser.load_state_dict(checkpoint.ema)
-    return model.eval()
-
-
 def test_it_trains_and_resumes_exactly(shell, own):
     for epochs, folder in ((1, "stopped"), (2, "stopped"), (2, "undisturbed")):
         answer = shell.train(*MINE, f"output_dir={folder}", f"trainer.epochs={epochs}", "trainer.ema_start_step=1")
@@ -54,9 +38,12 @@ def test_it_trains_and_resumes_exactly(shell, own):
     assert set(trained.model) > {"heightmap_layer.weight", "layers.0.weight"}
 
 
-def test_it_generates_from_its_checkpoint(shell, own):
+def test_it_generates_from_its_checkpoint(shell, own, monkeypatch):
     assert shell.train(*MINE, "output_dir=run").code == 0
-    model = model_of(read_checkpoint(Path("run/final_model.ckpt")))
+    monkeypatch.setattr(trusted, "_trusted", {"parc"})  # as in a process of its own
+    with pytest.raises(UserError, match="'perceptron' is of a package that a file names"):
+        load_trained_model(Path("run"))
+    model = load_trained_model(Path("run"), packages=["perceptron"]).mdm
     yes = torch.ones(3, dtype=torch.bool)
     asked = Conditions(torch.zeros(3, 31, 31), torch.zeros(3, 2), torch.zeros(3, 2, 91), yes, yes, yes, yes)
     motion = model.generate(

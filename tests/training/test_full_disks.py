@@ -78,7 +78,7 @@ def test_a_row_that_finds_no_space_is_one_line(tmp_path):
             for epoch in range(1000):
                 metrics.add({"step": epoch, "epoch": epoch, "x" * 1000: 1.0})
         (disk / "filler").unlink()
-        assert Metrics(disk, 10**6).latest  # the row that was cut short is left out
+        assert Metrics(disk, 10**6).summary.latest  # the row that was cut short is left out
 
 
 @needs_root

@@ -8,6 +8,9 @@ import pytest
 import torch
 import yaml
 
+from parc.cluster.following import conclude
+from parc.cluster.job import run_described
+from parc.cluster.sweep_plan import read_sweep
 from parc.configuration.errors import UserError
 from parc.configuration.older_configs import VERSION, up_to_date
 from parc.motion_generator.denoiser import Conditions
@@ -85,6 +88,26 @@ def test_later_iterations_of_version_1_are_taken_to_have_found_their_clips():
     assert (dataset["previous_run"], dataset["new_motions"]) == ("/runs/iter1", "/made")
     assert dataset["clips"]["motion_lib_file"] == ["/clips", "/made"]
     assert old["dataset"]["motion_lib_file"] == ["/clips", "/made"], "what was read stays as it was"
+
+
+def test_a_job_that_version_1_sent_is_done_when_it_comes_to_its_turn(shell, moved):
+    config = yaml.safe_load((KEPT / "data/iter1/p1_train_gen/mdm_config.yaml").read_text())
+    config["data_dir"], config["output_dir"] = str(shell.folder / "moved"), str(moved)
+    config["dataset"]["motion_lib_file"] = str(shell.folder / "moved/clips")
+    config["trainer"]["epochs"] = 3
+    run_described({"config": config, "command": "python -m parc.train ..."})
+    assert [row["step"] for row in read_metrics(moved / "metrics.jsonl")] == [4, 8, 12]
+
+
+def test_the_table_of_a_sweep_of_version_1_still_shows_its_losses(shell, moved, capfd):
+    job = {"overrides": ["seed=0"], "folder": str(moved), "log": "", "epochs": 2, "job_id": None, "state": "finished"}
+    (shell.folder / "moved" / "sweep.json").write_text(json.dumps([job]))
+    conclude(Path("moved"), read_sweep(Path("moved")))
+    last = read_metrics(moved / "metrics.jsonl")[-1]["train/loss"]
+    assert Path("moved/sweep.csv").read_text().splitlines() == [
+        "job,overrides,state,done,total,unit,training loss,folder",
+        f"0,seed=0,finished,2,2,epochs,{last},{moved}",
+    ]
 
 
 @pytest.mark.parametrize("version", [0, VERSION + 1, "two", None])

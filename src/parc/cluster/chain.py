@@ -21,7 +21,6 @@ from parc.configuration.errors import EXIT_USER_ERROR, UserError, nearest_name
 from parc.configuration.hydra_help import conf_folder
 from parc.configuration.hydra_messages import in_one_line, is_of_hydra
 from parc.configuration.origins import key_of_override
-from parc.configuration.trusted import trust_what_is_named
 from parc.stages.run_folder import delete_runs
 from parc.stages.stage import Run
 
@@ -62,7 +61,6 @@ def run_chain(arguments: list[str], options: Path | None = None) -> None:
     if options and not options.is_dir():
         raise UserError(f"--config-dir {options}: there is no such folder; expected one of options of your own")
     folders = [conf_folder(), *([options] if options else [])]
-    trust_what_is_named(others, folders[1:])
     iterations, stages = _plan(own, folders)
     refuse_what_no_stage_knows(list(stages), others, folders)
     composed = [

@@ -53,7 +53,7 @@ def _state(job: SweepJob, slurm: str | None) -> str:
         return RUNNING
     if slurm == "COMPLETED":
         progress = read_progress(Path(job.folder))
-        # A run of an older version says nothing of how far it is; one that has failed leaves with another exit code.
+        # A run of version 1 says nothing of how far it is; one that has failed leaves with another exit code.
         return FINISHED if progress is None or progress.finished else FAILED
     return STOPPED if slurm == "CANCELLED" else FAILED
 

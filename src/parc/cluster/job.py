@@ -8,6 +8,7 @@ from typing import Any
 
 from parc.configuration.errors import exit_with_one_line
 from parc.configuration.messages import show_messages
+from parc.configuration.older_configs import up_to_date
 from parc.configuration.provenance import COMMAND_VARIABLE, SWEEP_VARIABLE, command_line
 from parc.configuration.trusted import trust, trusted_packages
 from parc.stages.stage import Run, read_run
@@ -21,7 +22,7 @@ def description_of(run: Run[Any], sweep: str | None) -> dict[str, Any]:
         sweep: that it is a job of; None for a job by itself.
     """
     return {
-        "config": run.settings.record.config,
+        "config": run.settings.record.versioned,
         "command": command_line(),
         "sweep": sweep,
         "packages": trusted_packages(),
@@ -36,10 +37,11 @@ def run_described(job: dict[str, Any]) -> None:
         Interrupted: a signal came; the state is saved, and the same job continues.
     """
     os.environ[COMMAND_VARIABLE] = job["command"]
-    if job["sweep"] is not None:
+    # A job may have waited in a queue since an older version sent it, which told it less.
+    if job.get("sweep") is not None:
         os.environ[SWEEP_VARIABLE] = job["sweep"]
-    trust(job["packages"])
-    read_run(job["config"]).start()
+    trust(job.get("packages", []))
+    read_run(up_to_date(job["config"], "the job")).start()
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ from parc.configuration.errors import UserError
 from parc.configuration.hydra_help import iteration_overrides
 from parc.configuration.hydra_messages import in_one_line, is_of_hydra
 from parc.configuration.origins import key_of_override
+from parc.configuration.pieces import unknown_key
+from parc.configuration.trusted import trust_composed
 from parc.stages.settings import STAGE_KEY
 from parc.stages.stage import Run, find_stage
 
@@ -87,6 +89,7 @@ def refuse_what_no_stage_knows(stages: list[str], overrides: list[str], folders:
                 if not is_of_hydra(error):
                     raise
                 raise in_one_line(error, stages[0], f"python -m parc.{stages[0]}", [override], folders[1:]) from error
+            raise unknown_key("", _first_name(override), sorted(known))  # +key=value adds any
 
 
 def _first_name(override: str) -> str:
@@ -114,6 +117,7 @@ def _known_to(stage: str, folders: tuple[Path, ...]) -> _Known:
         if not is_of_hydra(error):
             raise
         raise in_one_line(error, stage, f"python -m parc.{stage}", [], list(folders[1:])) from error
+    trust_composed(composed)
     groups = [str(group).partition("/")[0] for group in composed.hydra.runtime.choices]
     return _Known(frozenset([*map(str, composed), *groups]), find_stage(composed.get(STAGE_KEY)).of_the_first)
 

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from parc.cluster.sweep_plan import SweepJob
 from parc.configuration.files import write_text_whole
-from parc.stages.progress import Progress, read_progress
+from parc.stages.progress import Progress, progress_of_version_1, read_progress
 
 CSV_FILE = "sweep.csv"
 WIDTH_IN_A_FILE = 400
@@ -20,7 +20,8 @@ _COLOURS = {FINISHED: "green", FAILED: "red", STOPPED: "yellow", RUNNING: "cyan"
 
 def progress_of(job: SweepJob) -> Progress:
     """Return how far a job's run is, as it says in its folder; nothing is done before it has begun."""
-    return read_progress(Path(job.folder)) or Progress(0, job.total, job.unit, {}, finished=False)
+    folder = Path(job.folder)
+    return read_progress(folder) or progress_of_version_1(folder, job.total, job.unit)
 
 
 def table_console() -> Console:

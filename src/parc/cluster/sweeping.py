@@ -14,6 +14,7 @@ from parc.configuration.errors import UserError
 from parc.configuration.hydra_messages import in_one_line, is_of_hydra
 from parc.configuration.marks import absolute
 from parc.configuration.origins import key_of, key_of_override, origin_of, overrides_of, own_folders, with_origin
+from parc.configuration.trusted import trust_composed
 from parc.stages.run_folder import delete_runs
 from parc.stages.stage import Run, read_run
 
@@ -128,6 +129,7 @@ def checked_run(label: str, composed: DictConfig, loader: ConfigLoader, override
         UserError: it is not in form; names the run, the key, and where that came from.
     """
     try:
+        trust_composed(composed)
         return read_run(run_config(composed)), overwrite_of(composed)
     except UserError as error:
         origin = origin_of(key_of(error), composed.hydra, loader, overrides)

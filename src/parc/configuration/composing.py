@@ -16,7 +16,7 @@ from parc.configuration.hydra_help import conf_folder, help_text
 from parc.configuration.hydra_messages import in_one_line, is_of_hydra
 from parc.configuration.origins import key_of, key_of_override, origin_among, with_origin
 from parc.configuration.saved_config import STANDARD_INPUT, flat, read_saved_config
-from parc.configuration.trusted import trust_what_is_named
+from parc.configuration.trusted import trust_overrides
 
 DEFAULT_LAUNCHER = "local"
 _KEYS_OF_HYDRA = ("launcher", "sweeper", "mode", "verbose", "searchpath")
@@ -44,7 +44,6 @@ def compose_from_command_line(
     if flags.help:
         print(help_text(config_name, [conf_folder(), *folders]))
         return
-    trust_what_is_named(arguments, folders)
     # Hydra would print what it finds wrong and leave; it has to raise it, so that one place makes the line of it.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     sys.argv = [sys.argv[0], *arguments]
@@ -233,7 +232,7 @@ def config_from_file(path: Path, overrides: list[str]) -> tuple[dict[str, Any], 
         UserError: an argument is no `key=value`, or names a key that the config does not have.
     """
     config = read_saved_config(path)
-    trust_what_is_named(overrides, [])
+    trust_overrides(overrides)
     known = flat(config)
     changed = OmegaConf.create(config)
     overwrite = False

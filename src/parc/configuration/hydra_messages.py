@@ -137,8 +137,8 @@ def _settings(config_name: str, folders: list[Path], chosen: list[str]) -> dict[
 def _nearest_option(name: str, folders: list[Path]) -> str:
     if match := re.fullmatch(r"dataset/of/(.+)", name):
         return (
-            f"; say what iteration={match[1]} trains on: give dataset=grown (or another option), or have a "
-            f"dataset/of/{match[1]}.yaml of your own"
+            f"; have a file dataset/of/{match[1]}.yaml beside your iteration/{match[1]}.yaml that says what it trains on "
+            "(defaults: [/dataset/of/next@_here_] for what the later iterations of the project do), or give dataset=OPTION"
         )
     match = re.fullmatch(r"iteration/iter(\d+)", name)
     if match and int(match[1]) > 1:

@@ -13,6 +13,7 @@ from parc.configuration.schema import (
     Mark,
     Marks,
     Settings,
+    as_setting,
     marks_of,
     options_of,
     setting_types,
@@ -40,7 +41,7 @@ def leaves(
         around: marks of what they lie in.
     """
     types = setting_types(target)
-    given = {name: setting.default for name, setting in types.items() if not setting.required} | settings
+    given = {name: as_setting(setting.default) for name, setting in types.items() if not setting.required} | settings
     found: dict[str, Leaf] = {}
     for name, value in given.items():
         annotation = types[name].annotation if name in types else None
@@ -78,15 +79,23 @@ def with_values(settings: Settings, values: dict[str, Any]) -> Settings:
 
 
 def with_paths(target: Callable[..., Any], settings: Settings, change: Callable[[str], str]) -> Settings:
-    """Return settings with every path changed."""
+    """Return settings with every path changed; what cannot be one stays as it is."""
     changed = {}
     for key, leaf in leaves(target, settings).items():
         if Mark.PATH in leaf.marks and leaf.value is not None:
             known = [mark.is_name for mark in leaf.marks if isinstance(mark, Known)]
             several = leaf.value if isinstance(leaf.value, list) else [leaf.value]
-            paths = [path if any(is_name(path) for is_name in known) else change(path) for path in several]
+            paths = [
+                change(path) if _is_path(path) and not any(is_name(path) for is_name in known) else path
+                for path in several
+            ]
             changed[key] = paths if isinstance(leaf.value, list) else paths[0]
     return with_values(settings, changed)
+
+
+def _is_path(value: Any) -> bool:
+    """Say whether a value can be a path; one that cannot stays as it is, for its check to refuse."""
+    return isinstance(value, str) and value != ""
 
 
 def absolute(path: str) -> str:

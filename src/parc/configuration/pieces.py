@@ -219,6 +219,7 @@ def _type_adapter(annotation: Any) -> Any:
 
 
 def _in_words(annotation: Any) -> str:
+    annotation = without_marks(annotation)
     words = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null"}
     if typing.get_origin(annotation) is typing.Literal:
         return "one of " + ", ".join(str(choice) for choice in typing.get_args(annotation))

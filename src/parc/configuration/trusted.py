@@ -3,13 +3,14 @@
 A config may come with somebody else's run or checkpoint, and importing a module runs it.
 """
 
-import re
 from collections.abc import Sequence
-from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
 
 from parc.configuration.errors import SettingsError
 
-_NAMED = re.compile(r"""(?:_target_|\bstage)\s*[:=]\s*["']?([A-Za-z_]\w*)\.""")
+NAMING_KEYS = ("_target_", "stage")  # whose values are names of what is imported
 _trusted = {"parc"}
 
 
@@ -23,12 +24,32 @@ def trusted_packages() -> list[str]:
     return sorted(_trusted)
 
 
-def trust_what_is_named(overrides: Sequence[str], folders: Sequence[Path]) -> None:
-    """Trust the packages that a command line's overrides name, or the files of the user's own options."""
-    texts = list(overrides)
-    for folder in folders:
-        texts += [path.read_text(encoding="utf-8", errors="replace") for path in sorted(folder.rglob("*.yaml"))]
-    trust([package for text in texts for package in _NAMED.findall(text)])
+def trust_overrides(overrides: Sequence[str]) -> None:
+    """Trust the packages that a command line names itself: `trainer._target_=mine.Trainer`."""
+    for override in overrides:
+        key, _, value = override.lstrip("+").partition("=")
+        if key.rpartition(".")[2] in NAMING_KEYS:
+            _trust_module_of(value.strip("'\""))
+
+
+def trust_composed(config: DictConfig) -> None:
+    """Trust the packages that a composed config names: the options and overrides of a command line are all there is in it."""
+    _trust_named_in(OmegaConf.to_container(config, resolve=False))
+
+
+def _trust_named_in(settings: Any) -> None:
+    if isinstance(settings, dict):
+        for key, value in settings.items():
+            if key in NAMING_KEYS and isinstance(value, str):
+                _trust_module_of(value)
+            else:
+                _trust_named_in(value)
+
+
+def _trust_module_of(name: str) -> None:
+    package, dot, _ = name.partition(".")
+    if dot and package.isidentifier():
+        trust([package])
 
 
 def refuse_untrusted(module: str, key: str) -> None:
@@ -41,6 +62,6 @@ def refuse_untrusted(module: str, key: str) -> None:
     if package not in _trusted:
         raise SettingsError(
             key,
-            f"'{module}' is of a package that a file names, not your command; if you trust it, name it yourself: "
-            f"give {key}={module}.NAME, or options of your own with --config-dir",
+            f"'{module}' is of a package that a file names, and neither your command nor options that it chose; if you trust "
+            "it, name it yourself (KEY._target_=MODULE.CLASS, an option of yours, or packages= in Python)",
         )

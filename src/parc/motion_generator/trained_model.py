@@ -1,5 +1,6 @@
 """A trained model, loaded for use in one call: all that inference needs, and nothing of training."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from parc.configuration.composing import pieces_of_option
 from parc.configuration.errors import UserError
 from parc.configuration.pieces import Recipe, recipe
 from parc.configuration.schema import Settings
+from parc.configuration.trusted import trust
 from parc.motion_generator.checkpoint import (
     Checkpoint,
     check_weights_fit,
@@ -66,18 +68,26 @@ class TrainedModel:
         return self.mdm.num_previous
 
 
-def load_trained_model(path: Path, device: torch.device | str = "cpu", parc_heads: int = PAPER_HEADS) -> TrainedModel:
-    """Load a trained model. No code from the file is run.
+def load_trained_model(
+    path: Path,
+    device: torch.device | str = "cpu",
+    *,
+    packages: Sequence[str] = (),
+    parc_heads: int = PAPER_HEADS,
+) -> TrainedModel:
+    """Load a trained model. No code from the file is run, and none that it names but this project's and of `packages`.
 
     Args:
         path: a checkpoint, a run's folder (its furthest whole checkpoint counts), or a checkpoint of PARC's. One of PARC's
             does not say how its windows are made: they are taken to be the paper's.
         device: of the model.
+        packages: of denoisers of your own, which the file may name: "perceptron" for `perceptron.Perceptron`.
         parc_heads: attention heads of a checkpoint of PARC's, which its weights do not show.
 
     Raises:
         UserError: there is no checkpoint, it is damaged, or its weights do not fit its own config.
     """
+    trust(packages)
     if path.is_dir():
         newest = newest_checkpoint(path)
         if newest is None:

@@ -15,9 +15,10 @@ from parc.configuration.composing import (
     run_config,
     take_config_file,
 )
-from parc.configuration.errors import UserError, exit_with_one_line
+from parc.configuration.errors import SettingsError, UserError, exit_with_one_line
 from parc.configuration.messages import show_messages
 from parc.configuration.origins import key_of, origin_of, overrides_of, with_origin
+from parc.configuration.trusted import trust_composed
 
 
 def run_verb(name: str) -> None:
@@ -42,7 +43,7 @@ def run_command_line(name: str, arguments: list[str]) -> None:
     if path:
         config, overwrite = config_from_file(path, arguments)
         try:
-            _start(config, overwrite)
+            _start(name, config, overwrite)
         except UserError as error:
             raise with_origin(error, origin_in_file(error, path, arguments)) from error
         return
@@ -59,14 +60,19 @@ def run_command_line(name: str, arguments: list[str]) -> None:
     # The run begins when Hydra has left: it would dress every error in words of its own.
     for config, hydra, loader in composed:
         try:
+            trust_composed(config)
             refuse_launcher(hydra)
-            _start(run_config(config), overwrite_of(config))
+            _start(name, run_config(config), overwrite_of(config))
         except UserError as error:
             raise with_origin(error, origin_of(key_of(error), hydra, loader, overrides_of(hydra))) from error
 
 
-def _start(config: dict[str, Any], overwrite: bool) -> None:
+def _start(name: str, config: dict[str, Any], overwrite: bool) -> None:
     # A stage's own modules may take seconds to import: --help and --cfg job do without.
+    from parc.stages.settings import STAGE_KEY
     from parc.stages.stage import read_run
 
-    read_run(config).start(overwrite)
+    run = read_run(config)
+    if run.stage.name != name:
+        raise SettingsError(STAGE_KEY, f"this is the config of another stage; give it to `{run.stage.verb}`")
+    run.start(overwrite)

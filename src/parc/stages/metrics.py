@@ -17,22 +17,45 @@ TERM_PREFIX = "train/"  # of the terms that the training loss is made of
 Row: TypeAlias = dict[str, int | float | None]
 
 
+class Summary:
+    """What the rows of a run come to.
+
+    Attributes:
+        earliest, latest, lowest: the first, the last and the lowest number so far in each column.
+    """
+
+    def __init__(self) -> None:
+        self.earliest: dict[str, float] = {}
+        self.latest: dict[str, float] = {}
+        self.lowest: dict[str, float] = {}
+
+    def count_in(self, row: Row) -> None:
+        """Take the next row."""
+        for name, number in row.items():
+            if number is not None and math.isfinite(number):
+                self.earliest.setdefault(name, number)
+                self.latest[name] = number
+                self.lowest[name] = min(number, self.lowest.get(name, math.inf))
+
+    @property
+    def losses(self) -> dict[str, float]:
+        """What to judge a training by: its best held-out loss so far, or else its latest training loss."""
+        if HELDOUT_LOSS in self.lowest:
+            return {"held-out loss": self.lowest[HELDOUT_LOSS]}
+        return {"training loss": self.latest[TRAIN_LOSS]} if TRAIN_LOSS in self.latest else {}
+
+
 class Metrics:
     """The rows of a run.
 
     Args:
         folder: the run's.
         step: rows after this step, written by a process that got further than its last checkpoint, are taken out.
-
-    Attributes:
-        earliest, latest, lowest: the first, the last and the lowest number so far in each column.
     """
 
     def __init__(self, folder: Path, step: int) -> None:
         self.path = folder / METRICS_FILE
-        self.earliest: dict[str, float] = {}
-        self.latest: dict[str, float] = {}
-        self.lowest: dict[str, float] = {}
+        self.summary = Summary()
         self._steps: set[float] = set()
         rows = [row for row in read_metrics(self.path) if _step(row) <= step]
         write_text_whole(self.path, "".join(json.dumps(row) + "\n" for row in rows))
@@ -58,11 +81,15 @@ class Metrics:
 
     def _count_in(self, row: Row) -> None:
         self._steps.add(_step(row))
-        for name, number in row.items():
-            if number is not None and math.isfinite(number):
-                self.earliest.setdefault(name, number)
-                self.latest[name] = number
-                self.lowest[name] = min(number, self.lowest.get(name, math.inf))
+        self.summary.count_in(row)
+
+
+def summary_of(folder: Path) -> Summary:
+    """Return what the rows in a run's folder come to."""
+    summary = Summary()
+    for row in read_metrics(folder / METRICS_FILE):
+        summary.count_in(row)
+    return summary
 
 
 def read_metrics(path: Path) -> list[Row]:

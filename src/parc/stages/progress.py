@@ -1,5 +1,6 @@
 """How far a run is: a word that it leaves in its folder, for tables. They need no code of the stage to read it."""
 
+import contextlib
 import json
 import math
 from dataclasses import asdict, dataclass
@@ -7,7 +8,9 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
+from parc.configuration.errors import UserError
 from parc.configuration.files import write_text_whole
+from parc.stages.metrics import summary_of
 
 PROGRESS_FILE = "progress.json"
 
@@ -50,6 +53,20 @@ def read_progress(folder: Path) -> Progress | None:
     except (OSError, ValueError):
         return None
     return progress if all(map(math.isfinite, progress.figures.values())) else None
+
+
+def say_finished(folder: Path, total: int, unit: str) -> None:
+    """Let the word in a folder be that its run is finished, where it says otherwise or nothing."""
+    progress = read_progress(folder) or progress_of_version_1(folder, total, unit)
+    if not progress.finished:
+        with contextlib.suppress(UserError):  # a folder that may only be read serves as well
+            write_progress(folder, Progress(total, total, unit, progress.figures, finished=True))
+
+
+def progress_of_version_1(folder: Path, total: int, unit: str) -> Progress:
+    """Return how far the run of a folder is by its metrics: runs of version 1, trainings all, left no other word."""
+    summary = summary_of(folder)
+    return Progress(int(summary.latest.get("epoch", 0)), total, unit, summary.losses, finished=False)
 
 
 def done_so_far(folder: Path) -> int:

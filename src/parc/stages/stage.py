@@ -11,6 +11,7 @@ from parc.configuration.errors import SettingsError
 from parc.configuration.saved_config import read_saved_config
 from parc.configuration.schema import Settings
 from parc.configuration.trusted import refuse_untrusted
+from parc.stages.progress import say_finished
 from parc.stages.resuming import resumed
 from parc.stages.run_folder import delete_runs
 from parc.stages.settings import STAGE_KEY, RunSettings, read_settings, with_what_is_found
@@ -90,8 +91,10 @@ class Run(Generic[S]):
             self.stage.check_inputs(with_what_is_found(self.settings))
             delete_runs([self.config_path])
         run = self.continued()
-        if run.stage.is_finished(run.settings):
+        if run._is_done():
             log.info("%s: finished, there is nothing left to do (%s)", self.folder, self.folder / self.stage.result)
+            # A process that was killed after its result was whole, or one of an older version, did not say so.
+            say_finished(self.folder, self.settings.length.total, self.settings.length.unit)
         else:
             self.stage.run(run.settings)
 
@@ -101,7 +104,10 @@ class Run(Generic[S]):
         Raises:
             UserError: the folder holds a run of another config.
         """
-        return self.config_path.is_file() and self.stage.is_finished(self.continued().settings)
+        return self.config_path.is_file() and self.continued()._is_done()
+
+    def _is_done(self) -> bool:
+        return self.config_path.is_file() and self.stage.is_finished(self.settings)
 
     def continued(self) -> "Run[S]":
         """Return this run with what it found out when it first started: from its folder, or now where it has not begun.
@@ -139,8 +145,9 @@ def find_stage(name: Any) -> Stage[Any]:
     refuse_untrusted(module_name, STAGE_KEY)
     try:
         found = getattr(importlib.import_module(module_name), own_name, None)
-    except ImportError as error:
-        raise SettingsError(STAGE_KEY, f"'{name}' cannot be imported ({error}); {expected}") from error
+    except Exception as error:  # whatever a module does that is no part of this project
+        reason = " ".join(str(error).split())
+        raise SettingsError(STAGE_KEY, f"'{name}' cannot be imported ({reason}); {expected}") from error
     if not isinstance(found, Stage):
         raise SettingsError(STAGE_KEY, f"'{name}' is no stage; {expected}")
     return found

@@ -1,4 +1,4 @@
-"""Signals that ask a training to stop: they set a flag, and the training stops after its step."""
+"""Signals that ask a run to stop: they set a flag, and the run stops where all that it has done is saved."""
 
 import signal
 from types import FrameType

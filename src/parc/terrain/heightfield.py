@@ -82,14 +82,17 @@ class Heightfields:
 
 def laid_end_to_end(terrains: Sequence[Heightfield]) -> Heightfields:
     """Return some terrains as one batch, in order."""
-    shape = torch.tensor([list(terrain.heights.shape) for terrain in terrains])
+    device = terrains[0].heights.device
+    shape = torch.tensor([list(terrain.heights.shape) for terrain in terrains], device=device)
     counts = shape.prod(1)
     return Heightfields(
         heights=torch.cat([terrain.heights.flatten() for terrain in terrains]),
         first_cell=counts.cumsum(0) - counts,
         shape=shape,
         min_point=torch.stack([terrain.min_point for terrain in terrains]),
-        cell_size=torch.tensor([terrain.cell_size for terrain in terrains], dtype=terrains[0].heights.dtype),
+        cell_size=torch.tensor(
+            [terrain.cell_size for terrain in terrains], dtype=terrains[0].heights.dtype, device=device
+        ),
     )
 
 

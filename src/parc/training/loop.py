@@ -240,12 +240,7 @@ def _end_epoch(
 
 def progress_of(metrics: Metrics, epoch: int, trainer: TrainerSettings, finished: bool) -> Progress:
     """Return how far a run is, with the best held-out loss so far, or else the latest training loss."""
-    figures = {}
-    if HELDOUT_LOSS in metrics.lowest:
-        figures = {"held-out loss": metrics.lowest[HELDOUT_LOSS]}
-    elif TRAIN_LOSS in metrics.latest:
-        figures = {"training loss": metrics.latest[TRAIN_LOSS]}
-    return Progress(epoch, trainer.epochs, "epochs", figures, finished)
+    return Progress(epoch, trainer.epochs, "epochs", metrics.summary.losses, finished)
 
 
 def epoch_row(state: TrainingState, epoch: int, learning_rate: float, samples_per_second: float) -> dict[str, Any]:

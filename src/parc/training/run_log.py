@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from parc.configuration.messages import duration
 from parc.configuration.provenance import sweep_of_this_job
-from parc.stages.metrics import HELDOUT_LOSS, TRAIN_LOSS, Metrics
+from parc.stages.metrics import HELDOUT_LOSS, TRAIN_LOSS, Summary
 
 log = logging.getLogger(__name__)
 
@@ -59,9 +59,9 @@ def epoch_line(row: dict[str, Any], epochs: int, seconds_left: float) -> str:
     )
 
 
-def heldout_before_and_after(metrics: Metrics) -> str:
+def heldout_before_and_after(summary: Summary) -> str:
     """Say what training did to the held-out loss; nothing where none was measured."""
-    first, last = (losses.get(HELDOUT_LOSS) for losses in (metrics.earliest, metrics.latest))
+    first, last = (losses.get(HELDOUT_LOSS) for losses in (summary.earliest, summary.latest))
     return "" if first is None else f"; held-out loss {first:.2f} before, {last:.2f} after"
 
 

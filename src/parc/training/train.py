@@ -72,7 +72,7 @@ def train(settings: TrainSettings) -> None:
             run_loop(state, trainer, sampler, heldout, outputs, stop, seed=settings.seed, ranks=ranks, device=device)
             if outputs:
                 save_final(state, trainer, outputs)
-                log.info("trained: %s%s", folder / FINAL_CHECKPOINT, heldout_before_and_after(outputs.metrics))
+                log.info("trained: %s%s", folder / FINAL_CHECKPOINT, heldout_before_and_after(outputs.metrics.summary))
         leave_ranks(ranks)
 
 

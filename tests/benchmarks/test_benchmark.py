@@ -83,7 +83,7 @@ def test_the_whole_benchmark_runs(tmp_path):
         env=os.environ | {"PYTHONPATH": os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")])},
         capture_output=True,
         text=True,
-        timeout=500,
+        timeout=900,  # bf16 is emulated on older processors
         check=False,
     )
     assert done.returncode == 0, done.stderr

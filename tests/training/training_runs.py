@@ -14,6 +14,7 @@ import torch
 from parc.anim.clip_files import write_clip
 from parc.configuration.errors import exit_with_one_line
 from parc.configuration.messages import show_messages
+from parc.configuration.trusted import trust
 from parc.motion_generator.checkpoint import read_checkpoint
 from parc.motion_generator.checkpoint_files import FINAL_CHECKPOINT
 from parc.stages.metrics import read_metrics
@@ -153,6 +154,7 @@ def _train(config: dict[str, Any], log: str, environment: dict[str, str]) -> Non
     sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
     sys.argv = ["python -m parc.train", "output_dir=" + config["output_dir"]]
     show_messages()
+    trust(["slow_to_read"])  # as a command that names it does
     exit_with_one_line(lambda: train(config))
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra import compose, initialize_config_dir
 from torch import Tensor, nn
 
 from parc.anim.character import Character
+from parc.configuration.composed import composed_config
 from parc.configuration.composing import conf_folder, run_config
 from parc.motion_generator.feature_statistics import compute_statistics
 from parc.motion_generator.features import MotionFeatures
@@ -53,8 +53,8 @@ class Setting:
 def paper_settings(folder: Path, *overrides: str) -> TrainSettings:
     """Return the settings of the paper's run on demo motions, with everything it writes below `folder`."""
     given = ["dataset=demo", f"dataset.clips={CLIPS}", f"data_dir={folder}", "logger=off", *overrides]
-    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        return read_run(run_config(compose("train", given))).settings
+    config, _ = composed_config("train", given, [conf_folder()])
+    return read_run(run_config(config)).settings
 
 
 def paper_sampler() -> MDMHeightfieldContactMotionSampler:

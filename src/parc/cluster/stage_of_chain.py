@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
 
 from parc.cluster.sweeping import checked_run, launcher_settings
 from parc.configuration.composed import composed_config
@@ -83,13 +84,18 @@ def refuse_what_no_stage_knows(stages: list[str], overrides: list[str], folders:
     for override in overrides:
         if _first_name(override) not in known:
             # Composing with it says what is wrong with it, and what is near.
-            try:
-                composed_config(stages[0], [override], folders)
-            except Exception as error:
-                if not is_of_hydra(error):
-                    raise
-                raise in_one_line(error, stages[0], f"python -m parc.{stages[0]}", [override], folders[1:]) from error
+            _composed(stages[0], [override], folders)
             raise unknown_key("", _first_name(override), sorted(known))  # +key=value adds any
+
+
+def _composed(stage: str, overrides: list[str], folders: list[Path]) -> DictConfig:
+    """Return the config of a stage; what Hydra finds wrong is one line."""
+    try:
+        return composed_config(stage, overrides, folders)[0]
+    except Exception as error:
+        if not is_of_hydra(error):
+            raise
+        raise in_one_line(error, stage, f"python -m parc.{stage}", overrides, folders[1:]) from error
 
 
 def _first_name(override: str) -> str:
@@ -111,12 +117,7 @@ class _Known:
 
 @cache
 def _known_to(stage: str, folders: tuple[Path, ...]) -> _Known:
-    try:
-        composed, _ = composed_config(stage, [], list(folders))
-    except Exception as error:
-        if not is_of_hydra(error):
-            raise
-        raise in_one_line(error, stage, f"python -m parc.{stage}", [], list(folders[1:])) from error
+    composed = _composed(stage, [], list(folders))
     trust_composed(composed)
     groups = [str(group).partition("/")[0] for group in composed.hydra.runtime.choices]
     return _Known(frozenset([*map(str, composed), *groups]), find_stage(composed.get(STAGE_KEY)).of_the_first)

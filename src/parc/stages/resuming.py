@@ -7,7 +7,7 @@ from parc.configuration.errors import UserError
 from parc.configuration.marks import Leaf, leaves, moved, with_paths
 from parc.configuration.schema import Mark, Settings
 from parc.stages.run_folder import free_name
-from parc.stages.settings import STAGE_KEY, RunSettings, with_changed
+from parc.stages.settings import RunSettings, with_changed, without_stage
 
 S = TypeVar("S", bound=RunSettings)
 _ABSENT = Leaf("absent", frozenset())
@@ -24,7 +24,7 @@ def resumed(settings: S, kept: Settings) -> S:
         UserError: the run was started with another config; shows the differences and how to go on.
     """
     kind, here = type(settings), settings.data_dir
-    old, new = _without_stage(kept), _without_stage(settings.record.config)
+    old, new = without_stage(kept), without_stage(settings.record.config)
     there = old.get("data_dir", here)
     along = with_paths(kind, old, lambda path: moved(path, there, here))
     before, before_along, now = leaves(kind, old), leaves(kind, along), leaves(kind, new)
@@ -39,10 +39,6 @@ def resumed(settings: S, kept: Settings) -> S:
     if changed:
         raise _other_config(settings.folder, changed)
     return with_changed(settings, {key: _value_at(along, key) for key in found if _value_at(along, key) is not None})
-
-
-def _without_stage(config: Settings) -> Settings:
-    return {name: value for name, value in config.items() if name != STAGE_KEY}
 
 
 def _value_at(settings: Settings, key: str) -> Any:

@@ -96,9 +96,13 @@ def read_settings(kind: type[S], config: Settings, verb: str) -> S:
         SettingsError: names the key, what is wrong with it and what was expected.
         UserError: values contradict each other.
     """
-    own = {name: value for name, value in config.items() if name != STAGE_KEY}
-    own = with_paths(kind, own, absolute)
+    own = with_paths(kind, without_stage(config), absolute)
     return kind(**checked_arguments(kind, own, ""), record=Record({**config, **own}, verb))
+
+
+def without_stage(config: Settings) -> Settings:
+    """Return the settings of a config, without the name of the stage that they are for."""
+    return {name: value for name, value in config.items() if name != STAGE_KEY}
 
 
 def with_what_is_found(settings: S) -> S:

@@ -12,6 +12,7 @@ from parc.configuration.composed import composed_config
 from parc.configuration.composing import conf_folder, run_config
 from parc.motion_generator.feature_statistics import compute_statistics
 from parc.motion_generator.features import MotionFeatures
+from parc.motion_generator.heldout_error import HeldoutError
 from parc.motion_generator.mdm_heightfield_contact_motion_sampler import (
     MDMHeightfieldContactMotionSampler,
     MotionWindows,
@@ -20,7 +21,6 @@ from parc.stages.randomness import generator_for
 from parc.stages.stage import read_run
 from parc.stages.stopping import StopRequest
 from parc.training.device import compute_deterministically
-from parc.training.evaluation import HeldoutLoss
 from parc.training.loop import run_loop
 from parc.training.ranks import Ranks
 from parc.training.settings import TrainSettings
@@ -84,7 +84,7 @@ def train_steps(setting: Setting, steps: int, precision: Precision) -> None:
     trainer = replace(
         setting.settings.trainer, epochs=setting.state.step + steps, iters_per_epoch=1, precision=precision
     )
-    heldout = HeldoutLoss(setting.sampler, setting.state.model, 1, setting.device)
+    heldout = HeldoutError(setting.sampler, setting.state.model)
     ranks, seed = Ranks(), setting.settings.seed
     run_loop(
         setting.state,

@@ -14,9 +14,7 @@ pytestmark = pytest.mark.slow
 REPOSITORY = Path(__file__).parents[1]
 
 # Trainings of the README take minutes to days; the same ones take seconds with these added.
-SHORT = (
-    "trainer.epochs=2 trainer.iters_per_epoch=30 trainer.batch_size=4 trainer.heldout_windows=4 device=cpu logger=off"
-)
+SHORT = "trainer.epochs=2 trainer.iters_per_epoch=30 trainer.batch_size=4 device=cpu logger=off"
 ELSEWHERE = {
     "make ": "CI runs make demo and make test themselves",
     "slurm": "tests/slurm sends jobs to a real SLURM",

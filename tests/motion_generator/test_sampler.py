@@ -9,13 +9,14 @@ from scipy.stats import chisquare, kstest
 from paper_settings import AUGMENTATION, paper_sampler
 from parc.anim.clip_files import write_clip
 from parc.anim.dataset import ClipEntry, ClipLimits
+from parc.anim.heldout_clips import HeldoutSplit
 from parc.anim.motion_clip import LoopMode
 from parc.anim.motion_library import library_of
 from parc.configuration.errors import UserError
-from parc.motion_generator.canonical_frame import RelativeZStyle
+from parc.motion_generator.canonical_frame import RelativeZStyle, to_canonical
 from parc.motion_generator.heightmap_augmentation import HeightNoise
 from parc.motion_generator.local_heightmap import local_heightmaps_with_bounds
-from parc.motion_generator.mdm_heightfield_contact_motion_sampler import MotionWindows, is_held_out
+from parc.motion_generator.mdm_heightfield_contact_motion_sampler import MotionWindows
 from synthetic_clips import preprocessed, random_clip
 
 
@@ -185,8 +186,7 @@ def test_noise_on_previous_states_is_on_the_condition_only(library):
 def test_held_out_clips_are_chosen_by_their_names_alone_and_never_drawn(humanoid, tmp_path):
     clip = random_clip(humanoid, frames=20, cells=(6, 6))
     names = [f"clip_{number}" for number in range(15, 45)]
-    chosen = {name for name in names if is_held_out(name)}
-    assert len(chosen) == 3
+    chosen = {"clip_20", "clip_24", "clip_28"}
     for name in names:
         write_clip(tmp_path / f"{name}.safetensors", clip)
 
@@ -205,19 +205,37 @@ def test_held_out_clips_are_chosen_by_their_names_alone_and_never_drawn(humanoid
     assert len(prepared(names[:19]).heldout_clips) == 0  # below 20 clips none is
 
 
-def test_a_twentieth_of_all_names_is_held_out():
-    share = sum(is_held_out(f"motion {number}") for number in range(20_000)) / 20_000
-    assert share == pytest.approx(0.05, abs=0.005)
-    # As it has always been: later iterations hold out what earlier ones did.
-    assert [number for number in range(100) if is_held_out(f"clip_{number}")] == [20, 24, 28, 71, 75, 92, 96]
+def test_a_split_says_what_is_held_out(humanoid, tmp_path):
+    names = [f"clip_{number}" for number in range(15, 37)]
+    for name in names:
+        write_clip(tmp_path / f"{name}.safetensors", random_clip(humanoid, frames=20, cells=(6, 6)))
+    sampler = paper_sampler(save_folder=str(tmp_path / "prepared"))
+    entries = [ClipEntry(tmp_path / f"{name}.safetensors", "class") for name in names]
+    sampler.prepare(entries, ClipLimits(15, 99, 99), humanoid, HeldoutSplit(trained=frozenset(["clip_20_mirrored"])))
+    assert [sampler.clip_names[clip] for clip in sampler.heldout_clips] == ["clip_24", "clip_28"]
 
 
-def test_fixed_windows_are_the_same_every_time_and_spread_over_the_clips(library):
-    sampler = paper_sampler(library, augmentation=AUGMENTATION)
-    first, again = (sampler.fixed_windows(torch.arange(6), 64, generator()) for _ in range(2))
-    assert_same_windows(first, again)
-    assert len(first.clips) == 64
-    assert set(first.clips.tolist()) >= {1, 2, 3, 4, 5}
+def test_windows_without_draws_are_the_clips_own(library):
+    sampler = paper_sampler(library, augmentation=AUGMENTATION, angle_noise=0.1, pos_noise=0.1)
+    clips, starts = sampler.all_starts(torch.arange(4))
+    plain = paper_sampler(library)
+    windows, own = (each.windows(each.draw_nothing(clips, starts)) for each in (sampler, plain))
+    assert_same_windows(windows, own)
+    drawn = sampler.windows(sampler._draw_around(generator(), clips, starts))
+    assert not torch.equal(windows.heightmap, drawn.heightmap) and windows.previous is None
+    target = sampler.library.frames_at(
+        clips, sampler.target_times(clips, starts, torch.full_like(starts, 0.5))[:, None]
+    )
+    origin, turn = sampler.canonical_frames(clips, *_first_poses(sampler, clips, starts))
+    way = to_canonical(target.root_pos, origin, turn)[:, 0, :2]
+    far = way.norm(dim=1) > 0.1
+    assert far.any()
+    torch.testing.assert_close(windows.target_direction[far], way[far] / way[far].norm(dim=1, keepdim=True))
+
+
+def _first_poses(sampler, clips, starts):
+    frames = sampler.library.frames_at(clips, starts[:, None] + sampler.window_times)
+    return frames.root_pos, frames.root_rot
 
 
 @pytest.mark.parametrize(

@@ -101,15 +101,19 @@ def test_touched_cells_are_those_of_all_frames_from_first_to_last_at_the_clips_o
             assert torch.equal(touched_mask(library, clip, first / fps), expected)
 
 
-def test_touched_cells_of_a_window_over_the_end_of_a_clip_that_wraps_are_those_of_its_first_frames_too(humanoid):
+def test_touched_cells_beyond_the_end_of_a_clip_that_wraps_are_those_of_its_first_frames_moved_by_the_loops_way(
+    humanoid,
+):
     clip = random_clip(humanoid, frames=31, loop_mode=LoopMode.WRAP)
     prepared = preprocessed(humanoid, [random_clip(humanoid, 5), clip, random_clip(humanoid, 6)])
     library = library_of(prepared, [1.0] * 3)
     touched = prepared[1].touched
+    way = torch.round((clip.root_pos[-1] - clip.root_pos[0])[:2] / clip.terrain.cell_size).long()
+    assert way[0] >= 2
     for first, runs in [(25, [(25, 30), (0, 9)]), (30, [(30, 30), (0, 14)]), (3, [(3, 17)])]:
         expected = torch.zeros(clip.terrain.heights.shape, dtype=torch.bool)
         for begin, end in runs:
-            cells = touched.cells[touched.offsets[begin] : touched.offsets[end + 1]]
+            cells = touched.cells[touched.offsets[begin] : touched.offsets[end + 1]] + (way if begin == 0 else 0)
             expected[cells[:, 0], cells[:, 1]] = True
         assert torch.equal(touched_mask(library, 1, first / 30), expected), first
 

@@ -10,7 +10,7 @@ import pytest
 from parc.configuration.errors import UserError
 from parc.pictures.loss_curves import draw_loss_curves, loss_curves_figure
 from parc.pictures.metrics import read_run_metrics
-from parc.stages.metrics import HELDOUT_LOSS, TRAIN_LOSS
+from parc.stages.metrics import HELDOUT_ERROR, TRAIN_LOSS
 
 TERMS = ("root_position", "contacts")
 
@@ -30,6 +30,15 @@ def row(epoch: int, **more) -> dict:
     }
 
 
+def heldout(epoch: int) -> dict:
+    return {
+        "heldout/body_position": 1 / epoch,
+        "heldout/terrain_sensitivity": 1.0,
+        "heldout/target_sensitivity": 1 + epoch / 10,
+        "heldout/timestep_2/body_position": 0.5 / epoch,
+    }
+
+
 def write_run(folder, rows, tail=""):
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in rows) + tail)
@@ -38,10 +47,7 @@ def write_run(folder, rows, tail=""):
 
 @pytest.fixture
 def run(tmp_path):
-    rows = [
-        row(epoch, **({"heldout/loss": 1.1 * row(epoch)["train/loss"]} if epoch % 5 == 0 else {}))
-        for epoch in range(1, 21)
-    ]
+    rows = [row(epoch, **(heldout(epoch) if epoch % 5 == 0 else {})) for epoch in range(1, 21)]
     return write_run(tmp_path / "run", rows)
 
 
@@ -49,7 +55,7 @@ def test_metrics_are_read_by_column_with_the_steps_they_were_measured_at(run):
     metrics = read_run_metrics(run, "run")
     np.testing.assert_array_equal(metrics.values[TRAIN_LOSS][0], 50 * np.arange(1, 21))
     np.testing.assert_allclose(metrics.values[TRAIN_LOSS][1], 100 * np.exp(-np.arange(1, 21) / 20))
-    np.testing.assert_array_equal(metrics.values[HELDOUT_LOSS][0], [250, 500, 750, 1000])
+    np.testing.assert_array_equal(metrics.values[HELDOUT_ERROR][0], [250, 500, 750, 1000])
     assert metrics.terms() == ["train/contacts", "train/root_position"]
 
 
@@ -91,34 +97,38 @@ def test_a_missing_file_is_one_line(tmp_path):
 
 def test_a_step_measured_again_counts_once_and_the_later_row_counts(tmp_path):
     again = row(2) | {"train/loss": 7.0}
-    run = write_run(tmp_path / "run", [row(1), row(2), row(3), again, {"step": 150, "heldout/loss": 5.0}])
+    run = write_run(tmp_path / "run", [row(1), row(2), row(3), again, {"step": 150, "heldout/body_position": 5.0}])
     values = read_run_metrics(run, "run").values
     np.testing.assert_array_equal(values[TRAIN_LOSS][0], [50, 100, 150])
     assert values[TRAIN_LOSS][1, 1] == 7.0
-    np.testing.assert_array_equal(values[HELDOUT_LOSS], [[150], [5.0]])
+    np.testing.assert_array_equal(values[HELDOUT_ERROR], [[150], [5.0]])
 
 
 def test_one_run_shows_its_losses_on_a_log_axis_beside_its_terms(run):
     figure = loss_curves_figure([read_run_metrics(run, "run")])
-    losses, terms = figure.axes
+    losses, errors, sensitivities, terms = figure.axes
     assert losses.get_yscale() == terms.get_yscale() == "log"
-    training, held_out = losses.get_lines()
+    (training,) = losses.get_lines()
     np.testing.assert_allclose(training.get_ydata(), 100 * np.exp(-np.arange(1, 21) / 20))
+    (held_out,) = errors.get_lines()
     np.testing.assert_array_equal(held_out.get_xdata(), [250, 500, 750, 1000])
-    assert losses.get_title(loc="left") == "Loss of run"
-    assert [text.get_text() for text in losses.get_legend().get_texts()] == ["training", "held-out clips"]
-    first, last = (110 * math.exp(-epoch / 20) for epoch in (5, 20))
-    assert [text.get_text() for text in losses.texts] == [f"{first:.4g}", f"{last:.4g}"]
+    np.testing.assert_allclose(held_out.get_ydata(), [0.2, 0.1, 1 / 15, 0.05])
+    assert [text.get_text() for text in errors.texts] == ["0.2", "0.05"]
+    terrain, target = sensitivities.get_lines()
+    np.testing.assert_allclose(terrain.get_ydata(), np.ones(4))
+    np.testing.assert_allclose(target.get_ydata(), [1.5, 2.0, 2.5, 3.0])
+    assert losses.get_title(loc="left") == "Training loss of run"
+    assert [text.get_text() for text in sensitivities.get_legend().get_texts()] == ["terrain", "target"]
     assert {line.get_label() for line in terms.get_lines()} == {"contacts", "root position"}
 
 
 def test_several_runs_share_the_losses_and_have_terms_of_their_own(run, tmp_path):
     other = write_run(tmp_path / "other", [row(epoch, **{"train/root_position": 0.0}) for epoch in range(1, 9)])
     figure = loss_curves_figure([read_run_metrics(run, "run"), read_run_metrics(other, "other")])
-    losses, *terms = figure.axes
+    losses, errors, sensitivities, *terms = figure.axes
     assert [axes.get_title(loc="left") for axes in terms] == ["Terms of run", "Terms of other"]
     names = [text.get_text() for text in losses.get_legend().get_texts()]
-    assert names == ["run", "other", "training", "held-out clips"]
+    assert names == ["run", "other"] and len(errors.get_lines()) == 1 and len(sensitivities.get_lines()) == 2
     assert len({line.get_color() for line in losses.get_lines()}) == 2
     # A term has the same line in every run.
     colours = [{line.get_label(): line.get_color() for line in axes.get_lines()} for axes in terms]

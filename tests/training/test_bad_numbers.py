@@ -13,9 +13,9 @@ from parc.anim.clip_files import write_clip
 from parc.configuration.errors import Interrupted, UserError
 from parc.motion_generator.checkpoint import read_checkpoint
 from parc.motion_generator.checkpoint_files import newest_checkpoint
+from parc.motion_generator.heldout_error import HeldoutError
 from parc.motion_generator.losses import MotionLosses
 from parc.stages.progress import read_progress
-from parc.training.evaluation import HeldoutLoss
 from synthetic_clips import random_clip
 
 
@@ -126,14 +126,16 @@ def test_a_clip_of_huge_numbers_is_named(humanoid, config, tmp_path, caplog):
         train(changed(config, dataset__motion_lib_file=str(clips), trainer__epochs=20))
 
 
-def test_a_heldout_loss_that_is_no_number_is_left_out(humanoid, config, tmp_path, monkeypatch):
+def test_a_heldout_error_that_is_no_number_is_left_out(humanoid, config, tmp_path, monkeypatch):
     # Enough clips that some are held out.
     config = changed(config, dataset__motion_lib_file=str(write_clips(tmp_path / "clips", humanoid, 21)))
-    losses = iter([2.0, math.nan, 1.0])
-    monkeypatch.setattr(HeldoutLoss, "measure", lambda *_: next(losses))
+    errors = iter([2.0, math.nan, 1.0])
+    monkeypatch.setattr(HeldoutError, "measure", lambda *_: {"body_position": next(errors), "sliding": math.inf})
     train(config)
-    assert [row["heldout/loss"] for row in rows_of(tmp_path / "run") if "heldout/loss" in row] == [2.0, 1.0]
-    assert read_progress(tmp_path / "run").figures == {"held-out loss": 1.0}
+    rows = [row for row in rows_of(tmp_path / "run") if "heldout/body_position" in row]
+    assert [row["heldout/body_position"] for row in rows] == [2.0, 1.0]
+    assert not any("heldout/sliding" in row for row in rows)
+    assert read_progress(tmp_path / "run").figures == {"held-out error (m)": 1.0}
 
 
 def test_a_signal_while_steps_are_skipped_saves_all_the_same(config, tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ from training_runs import assert_same_result, changed, result, rows_of, train, w
 
 from parc.anim.clip_files import read_clip, write_clip
 from parc.configuration.errors import Interrupted
+from parc.motion_generator.checkpoint import read_checkpoint
 from parc.motion_generator.checkpoint_files import newest_checkpoint
 from parc.motion_generator.losses import MotionLosses
 from parc.stages.progress import read_progress
@@ -90,17 +91,22 @@ def test_stops_between_skipped_steps_change_nothing(tiny_config, tmp_path, monke
     assert result(tmp_path / "stopped")[1]["skipped"] == sum(calls[:12])
 
 
-def test_heldout_losses_and_the_best_one_survive_stops(humanoid, tiny_config, tmp_path, monkeypatch):
+def test_heldout_errors_survive_stops(humanoid, tiny_config, tmp_path, monkeypatch):
     # Enough clips that some are held out.
     clips = write_clips(tmp_path / "clips", humanoid, 21)
-    config = changed(tiny_config, dataset__motion_lib_file=str(clips), trainer__heldout_windows=8)
+    config = changed(tiny_config, dataset__motion_lib_file=str(clips))
     train(changed(config, folder=tmp_path / "undisturbed"))
     train_with_stops(changed(config, folder=tmp_path / "stopped"), monkeypatch, [3, 9])
     assert_same_result(tmp_path / "undisturbed", tmp_path / "stopped")
     rows = rows_of(tmp_path / "stopped")
-    assert [row["epoch"] for row in rows if "heldout/loss" in row] == [0, 2, 3]
-    measured = [row["heldout/loss"] for row in rows[1:] if "heldout/loss" in row]
-    assert read_progress(tmp_path / "stopped").figures == {"held-out loss": min(rows[0]["heldout/loss"], *measured)}
+    assert [row["epoch"] for row in rows if "heldout/body_position" in row] == [0, 2, 3]
+    assert read_progress(tmp_path / "stopped").figures == {
+        "held-out error (m)": rows[-1]["heldout/body_position"],
+        "terrain sensitivity": rows[-1]["heldout/terrain_sensitivity"],
+        "target sensitivity": rows[-1]["heldout/target_sensitivity"],
+    }
+    split = read_checkpoint(tmp_path / "stopped" / "final_model.ckpt").split
+    assert split.heldout == {"clip_20"} and split.trained == {f"clip_{number}" for number in range(20)}
 
 
 def test_more_epochs_go_on_from_a_finished_run(tiny_config, tmp_path):

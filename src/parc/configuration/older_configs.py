@@ -8,7 +8,7 @@ from typing import Any
 
 from parc.configuration.errors import UserError
 
-VERSION = 2  # of the configs that this version writes
+VERSION = 3  # of the configs that this version writes
 
 _RENAMED_IN_2 = {
     "parc.training.iteration.Iteration": "parc.stages.iteration.Iteration",
@@ -35,6 +35,8 @@ def up_to_date(config: dict[str, Any], source: str) -> dict[str, Any]:
         )
     if version < 2:
         _bring_to_2(config)
+    if version < 3 and isinstance(config.get("trainer"), dict):
+        config["trainer"].pop("heldout_windows", None)  # the held-out error is the same measure for every run
     return config
 
 

@@ -56,6 +56,14 @@ def to_canonical(
     return torch.cat([rotate_xy(moved[..., :2], -turn[:, None]), moved[..., 2:]], dim=-1)
 
 
+def to_world(
+    points: Float[Tensor, "batch points 3"], origin: Float[Tensor, "batch 3"], turn: Float[Tensor, " batch"]
+) -> Float[Tensor, "batch points 3"]:
+    """Return points (canonical frame, metres) in the world: turned by `turn` (radians) about z, then moved by `origin`."""
+    turned = torch.cat([rotate_xy(points[..., :2], turn[:, None]), points[..., 2:]], dim=-1)
+    return turned + origin[:, None]
+
+
 def turned_to_canonical(
     rotation: Float[Tensor, "batch frames 4"], turn: Float[Tensor, " batch"]
 ) -> Float[Tensor, "batch frames 4"]:

@@ -10,6 +10,7 @@ from torch import Tensor
 from typing_extensions import TypedDict
 
 from parc.anim.character import Character
+from parc.anim.heldout_clips import HeldoutSplit
 from parc.configuration.errors import UserError
 from parc.configuration.older_configs import up_to_date
 from parc.configuration.saved_config import versioned
@@ -20,6 +21,7 @@ from parc.motion_generator.parc_checkpoint import diffusion_timesteps_of, parame
 CHECKPOINT_FORMAT = "parc checkpoint 1"
 _PARTS = ("model", "ema", "optimizer", "progress")
 _TEXTS = TypeAdapter(dict[str, str])
+_NAMES = TypeAdapter(dict[str, frozenset[str]])
 
 
 class Counters(TypedDict):
@@ -48,6 +50,7 @@ class Checkpoint:
         config: the run's whole config, as this version writes it.
         character: of the motions.
         clips: digest of all that is read of each clip, by name, in order, held-out ones included.
+        split: which of them are held out, and what it or earlier iterations trained on.
         state: step and other counters.
         provenance: where it was made.
     """
@@ -60,6 +63,7 @@ class Checkpoint:
     config: dict[str, Any]
     character: Character
     clips: dict[str, str]
+    split: HeldoutSplit
     state: Counters
     provenance: dict[str, str]
 
@@ -76,6 +80,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "config": versioned(checkpoint.config),
         "character": checkpoint.character.to_dict(),
         "clips": checkpoint.clips,
+        "split": {name: sorted(names) for name, names in vars(checkpoint.split).items()},
         "state": checkpoint.state,
         "provenance": checkpoint.provenance,
     }
@@ -164,9 +169,18 @@ def _assembled(path: Path, tensors: dict[str, Tensor], description: dict[str, An
         config=up_to_date(dict(description["config"]), str(path)),
         character=Character.from_dict(description["character"]),
         clips=_TEXTS.validate_python(description["clips"], strict=True),
+        split=_split(description),
         state=_COUNTERS.validate_python(description["state"], strict=True),
         provenance=_TEXTS.validate_python(description["provenance"], strict=True),
     )
+
+
+def _split(description: dict[str, Any]) -> HeldoutSplit:
+    """Return which clips are held out; checkpoints of older versions do not say so, and went by the names of all clips."""
+    if "split" in description:
+        return HeldoutSplit(**_NAMES.validate_python(description["split"]))
+    names = list(description["clips"])
+    return HeldoutSplit().after_training_on(names, HeldoutSplit().of(names))
 
 
 def read_parc_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor], FeatureStatistics, int]:

@@ -76,7 +76,7 @@ class MotionFeatures:
         self.sizes = [3, self.rotation_size, 3 * character.num_joints, joint_rotations, character.num_bodies]
         self.num_features = sum(self.sizes)
 
-    def posed(self, frames: Frames) -> PosedMotion:
+    def posed(self, frames: "Frames | Motion") -> PosedMotion:
         """Return the motion of frames, with all bodies placed by forward kinematics."""
         body_pos, body_rot = self.character.forward_kinematics(frames.root_pos, frames.root_rot, frames.joint_rot)
         return PosedMotion(

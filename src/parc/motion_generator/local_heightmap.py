@@ -1,9 +1,10 @@
 """Local heightmaps: the terrain around a character, in its own frame, and how far it may be changed there."""
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from parc.anim.motion_library import MotionLibrary, runs
@@ -105,8 +106,8 @@ def local_heightmaps_with_bounds(
     corners = cells.unflatten(1, grid.shape)[:, [0, 0, -1, -1], [0, -1, 0, -1]]
     touched = _touched(library, clips, first_times, last_times, cells, corners)
     bounds = torch.tensor([FREE_HEIGHT, -FREE_HEIGHT]).expand(*touched.shape, 2).clone()
-    window, point = touched.nonzero(as_tuple=True)  # few
-    places = terrains.places_of(clips[window], cells[window, point][:, None])[:, 0]
+    window, point = (touched >= 0).nonzero(as_tuple=True)  # few
+    places = terrains.first_cell[clips[window]] + touched[window, point]
     bounds[window, point] = library.height_bounds[places] - origin[window, 2, None]
     return heights, bounds.unflatten(1, grid.shape)
 
@@ -141,41 +142,69 @@ def _touched(
     last_times: Float[Tensor, " batch"],
     cells: Int[Tensor, "batch points 2"],
     corners: Int[Tensor, "batch corners 2"],
-) -> Bool[Tensor, "batch points"]:
-    """Return which of each window's cells its clip touches from the first to the last time, at the clip's own frames.
+) -> Int[Tensor, "batch points"]:
+    """Return for each window's cells the cell of its clip whose bounds they have to keep; -1 for those that are not touched.
 
-    Touched cells are marked in a map for each window that spans just the window's own cells, and read off there.
+    Touched is what the clip touches from the first to the last time, at its own frames. It is marked in a map for each window
+    that spans just the window's own cells, and read off there.
     """
     corner = corners.amin(1)
     side = int((corners.amax(1) - corner).max()) + 1
-    window, flat = _touched_between(library, clips, first_times, last_times)
-    columns = library.terrain_shape[clips[window], 1]
-    place = torch.stack([flat // columns, flat % columns], dim=-1) - corner[window]
-    near = ((place >= 0) & (place < side)).all(-1)
-    marks = torch.zeros(len(clips), side * side, dtype=torch.bool)
-    marks[window[near], place[near, 0] * side + place[near, 1]] = True
+    marks = torch.full((len(clips), side * side), -1)
+    # Where the way of a loop leads back onto touched cells, those keep their own bounds: they are marked last.
+    for window, flat, moved_by in (
+        _touched_in_the_next_loop(library, clips, last_times),
+        _touched_until_the_end(library, clips, first_times, last_times),
+    ):
+        columns = library.terrain_shape[clips[window], 1]
+        place = torch.stack([flat // columns, flat % columns], dim=-1) + moved_by[window] - corner[window]
+        near = ((place >= 0) & (place < side)).all(-1)
+        marks[window[near], place[near, 0] * side + place[near, 1]] = flat[near]
     own = cells - corner[:, None]
     return marks.gather(1, own[..., 0] * side + own[..., 1])
+
+
+Touched: TypeAlias = tuple[Int[Tensor, " touched"], Int[Tensor, " touched"], Int[Tensor, "batch 2"]]
+
+
+def _touched_until_the_end(
+    library: MotionLibrary,
+    clips: Int[Tensor, " batch"],
+    first_times: Float[Tensor, " batch"],
+    last_times: Float[Tensor, " batch"],
+) -> Touched:
+    """Return window and cell (row x columns + column) of all that is touched before the clip ends, moved by nothing."""
+    last_frame = library.num_frames[clips] - 1
+    first, last = (torch.round(times * library.fps[clips]).long() for times in (first_times, last_times))
+    window, cells = _touched_between(library, clips, torch.minimum(first, last_frame), torch.minimum(last, last_frame))
+    return window, cells, torch.zeros(len(clips), 2, dtype=torch.long)
+
+
+def _touched_in_the_next_loop(
+    library: MotionLibrary, clips: Int[Tensor, " batch"], last_times: Float[Tensor, " batch"]
+) -> Touched:
+    """Return window and cell of all that clips that wrap touch beyond their ends, and by how many cells each loop moves on.
+
+    A clip that wraps goes on at its first frame, where its last one is: as far from there as its root has come.
+    """
+    last_frame = library.num_frames[clips] - 1
+    last = torch.round(last_times * library.fps[clips]).long()
+    beyond = torch.where(library.wraps[clips], last - last_frame, -1).clamp(min=-1)
+    first = library.first_frame[clips]
+    way = (library.root_pos[first + last_frame] - library.root_pos[first])[:, :2]
+    moved_by = torch.round(way / library.cell_size[clips, None]).long()
+    return *_touched_between(library, clips, torch.zeros_like(beyond), beyond), moved_by
 
 
 def _touched_between(
     library: MotionLibrary,
     clips: Int[Tensor, " batch"],
-    first_times: Float[Tensor, " batch"],
-    last_times: Float[Tensor, " batch"],
+    first: Int[Tensor, " batch"],
+    last: Int[Tensor, " batch"],
 ) -> tuple[Int[Tensor, " touched"], Int[Tensor, " touched"]]:
-    """Return window and cell (row x columns + column) of everything touched: a ragged gather of runs of frames."""
-    fps, last_frame = library.fps[clips], library.num_frames[clips] - 1
-    first = torch.minimum(torch.round(first_times * fps).long(), last_frame)
-    last = torch.round(last_times * fps).long()
-    # A clip that wraps goes on at its first frame, which is where its last one is: a second run of frames.
-    beyond = torch.where(library.wraps[clips], last - last_frame, -1)
-    run_first = torch.cat([first, torch.zeros_like(first)]) + library.first_frame[clips].repeat(2)
-    run_last = torch.cat([torch.minimum(last, last_frame), beyond]) + library.first_frame[clips].repeat(2)
-    begin = library.touched_offsets[run_first]
-    lengths = (library.touched_offsets[run_last + 1] - begin).clamp(min=0)
-    # The second run is empty (its last frame precedes its first) unless the window passes the clip's end.
-    lengths = torch.where(run_last >= run_first, lengths, 0)
-    rows = runs(begin, lengths)
-    window = torch.arange(len(clips)).repeat(2).repeat_interleave(lengths)
-    return window, library.touched_cells[rows].long()
+    """Return window and cell of everything touched in a run of frames of each clip, none where the last precedes the first."""
+    begin = library.touched_offsets[first + library.first_frame[clips]]
+    lengths = library.touched_offsets[last + library.first_frame[clips] + 1] - begin
+    lengths = torch.where(last >= first, lengths, 0)
+    window = torch.arange(len(clips)).repeat_interleave(lengths)
+    return window, library.touched_cells[runs(begin, lengths)].long()

@@ -13,7 +13,7 @@ from parc.configuration.errors import UserError
 from parc.configuration.pieces import Recipe
 from parc.motion_generator.denoiser import Conditions, Denoiser
 from parc.motion_generator.diffusion import CosineDiffusion, ddim_transitions
-from parc.motion_generator.features import FeatureStatistics, Motion, MotionFeatures, RotationType
+from parc.motion_generator.features import FeatureStatistics, Motion, MotionFeatures, PosedMotion, RotationType
 from parc.motion_generator.local_heightmap import HeightmapGrid
 from parc.motion_generator.losses import MotionLosses, TerrainAndTarget
 from parc.motion_generator.mdm_heightfield_contact_motion_sampler import MotionWindows
@@ -175,6 +175,20 @@ class MDM(nn.Module):
         if self.losses is None:
             raise ValueError("this model was made for generating: it has no losses")
         true = self.features.posed(windows.frames)
+        predicted = self.predict(windows, true, draws, autocast)
+        return self.losses.per_sample(predicted, true, self.terrain_and_target(windows))
+
+    def predict(
+        self, windows: MotionWindows, true: PosedMotion, draws: DiffusionDraws, autocast: bool = False
+    ) -> Motion:
+        """Add noise to the windows' motions, and return what the denoiser takes them for.
+
+        Args:
+            windows: the conditions.
+            true: the windows' motions.
+            draws: noise, timesteps and withheld conditions.
+            autocast: run the denoiser in bfloat16.
+        """
         clean = self.statistics.standardise(self.features.encode(true))
         noisy = self.diffusion.add_noise(clean, draws.timestep, draws.noise)
         conditions = Conditions(
@@ -188,8 +202,7 @@ class MDM(nn.Module):
         )
         with torch.autocast(clean.device.type, torch.bfloat16, enabled=autocast):
             prediction = self.denoiser(noisy, draws.timestep, conditions)
-        predicted = self.features.decode(self.statistics.unstandardise(prediction.float()))
-        return self.losses.per_sample(predicted, true, self.terrain_and_target(windows))
+        return self.features.decode(self.statistics.unstandardise(prediction.float()))
 
     def terrain_and_target(self, windows: MotionWindows) -> TerrainAndTarget:
         """Return what the losses know of windows beyond their motions."""

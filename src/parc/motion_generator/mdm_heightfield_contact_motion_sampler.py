@@ -1,6 +1,5 @@
 """The sampler: windows of motion clips with the terrain around them, as the denoiser is trained on them."""
 
-import zlib
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -11,8 +10,8 @@ from torch import Tensor
 
 from parc.anim.character import Character
 from parc.anim.dataset import ClipEntry, ClipLimits
+from parc.anim.heldout_clips import HeldoutSplit
 from parc.anim.library_cache import PreparedClips, open_prepared_clips
-from parc.anim.mirror import MIRRORED
 from parc.anim.motion_library import Frames, MotionLibrary, runs
 from parc.anim.rotations import heading
 from parc.configuration.errors import UserError
@@ -21,9 +20,6 @@ from parc.motion_generator.canonical_frame import RelativeZStyle, canonical_fram
 from parc.motion_generator.denoiser import MAX_HEIGHT
 from parc.motion_generator.heightmap_augmentation import HeightmapAugmentation
 from parc.motion_generator.local_heightmap import HeightmapGrid, local_heightmaps_with_bounds
-
-FEWEST_CLIPS_WITH_HELDOUT = 20
-HELDOUT_SHARE = 0.05
 
 
 @dataclass(frozen=True)
@@ -91,7 +87,10 @@ class MotionWindows:
 
 @dataclass(frozen=True)
 class WindowDraws:
-    """The random numbers of a batch of windows; the batch is the first axis of each."""
+    """The random numbers of a batch of windows; the batch is the first axis of each.
+
+    Without those of the augmentation, or of the noise on previous states, the clips' own terrain and states are given.
+    """
 
     clips: Int[Tensor, " batch"]
     starts: Float[Tensor, " batch"]
@@ -131,6 +130,7 @@ class MDMHeightfieldContactMotionSampler:
     library: MotionLibrary
     clip_names: list[str]
     clip_classes: list[str]
+    heldout: list[bool]
     training_clips: Int[Tensor, " training"]
     heldout_clips: Int[Tensor, " heldout"]
 
@@ -173,23 +173,29 @@ class MDMHeightfieldContactMotionSampler:
         """Time from a window's first to its last frame, seconds."""
         return (self.num_frames - 1) / self.fps
 
-    def prepare(self, entries: list[ClipEntry], limits: ClipLimits, character: Character) -> PreparedClips:
+    def prepare(
+        self,
+        entries: list[ClipEntry],
+        limits: ClipLimits,
+        character: Character,
+        split: HeldoutSplit = HeldoutSplit(),  # noqa: B008 (immutable)
+    ) -> PreparedClips:
         """Open the clips' prepared data (see `open_prepared_clips`), sample from it, and return it.
 
-        5 % of the clips are held out of training: which ones is a hash of their names, so that later iterations hold out the
-        same. Below 20 clips none is.
+        Args:
+            entries: the clips.
+            limits: which clips are left out.
+            character: whose clips they are.
+            split: what earlier training says about which clips are held out.
         """
         prepared = open_prepared_clips(self.save_folder, entries, limits, character, self.window_seconds)
-        heldout = [is_held_out(name) for name in prepared.names]
-        if len(prepared.names) < FEWEST_CLIPS_WITH_HELDOUT or all(heldout):
-            heldout = [False] * len(prepared.names)
-        self.use_library(prepared.library, prepared.names, prepared.classes, heldout)
+        self.use_library(prepared.library, prepared.names, prepared.classes, split.of(prepared.names))
         return prepared
 
     def use_library(self, library: MotionLibrary, names: list[str], classes: list[str], heldout: list[bool]) -> None:
         """Sample from a library at hand."""
-        self.library, self.clip_names, self.clip_classes = library, names, classes
-        self.training_clips = torch.tensor([index for index, out in enumerate(heldout) if not out])
+        self.library, self.clip_names, self.clip_classes, self.heldout = library, names, classes, heldout
+        self.training_clips = torch.tensor([index for index, out in enumerate(heldout) if not out], dtype=torch.long)
         self.heldout_clips = torch.tensor([index for index, out in enumerate(heldout) if out], dtype=torch.long)
         self._last_starts = library.last_starts(self.window_seconds)
         self._cumulative_weights = library.weights[self.training_clips].cumsum(0)
@@ -219,6 +225,15 @@ class MDMHeightfieldContactMotionSampler:
         augmentation = self.augmentation.draw(generator, batch, self.grid.shape)
         return WindowDraws(clips, starts, target_share, target_noise, previous_noise, augmentation)
 
+    def draw_nothing(self, clips: Int[Tensor, " batch"], starts: Float[Tensor, " batch"]) -> WindowDraws:
+        """Return draws of windows as they are: the clips' own terrain, no noise, and targets half as far ahead as they may be.
+
+        Args:
+            clips: index of each window's clip.
+            starts: time of each window's first frame, seconds.
+        """
+        return WindowDraws(clips, starts, torch.full((len(clips),), 0.5), torch.zeros(len(clips), 3), {}, {})
+
     def windows(self, draws: WindowDraws) -> MotionWindows:
         """Make the windows that were drawn."""
         clips, starts = draws.clips, draws.starts
@@ -232,7 +247,9 @@ class MDMHeightfieldContactMotionSampler:
         heightmap, bounds = local_heightmaps_with_bounds(
             self.library, self.grid, clips, starts, starts + self.window_seconds, origin, turn
         )
-        heightmap = self.augmentation.change(heightmap, bounds, draws.augmentation).clamp(-MAX_HEIGHT, MAX_HEIGHT)
+        if draws.augmentation:
+            heightmap = self.augmentation.change(heightmap, bounds, draws.augmentation)
+        heightmap = heightmap.clamp(-MAX_HEIGHT, MAX_HEIGHT)
         target = direction_to(
             (ahead.root_pos[:, 0] + draws.target_noise)[:, :2],
             heading(ahead.root_rot[:, 0]),
@@ -279,20 +296,6 @@ class MDMHeightfieldContactMotionSampler:
         """Return clip and start of every window on the grid of frames, the last one of each clip included."""
         counts = self.count_starts(clips)
         return clips.repeat_interleave(counts), runs(torch.zeros_like(counts), counts) / self.fps
-
-    def fixed_windows(self, clips: Int[Tensor, " some"], count: int, generator: torch.Generator) -> MotionWindows:
-        """Return `count` windows spread evenly over all those of some clips, to measure on."""
-        clip_of_window, starts = self.all_starts(clips)
-        chosen = torch.linspace(0, len(starts) - 1, min(count, len(starts))).long()
-        return self.windows(self._draw_around(generator, clip_of_window[chosen], starts[chosen]))
-
-
-def is_held_out(name: str) -> bool:
-    """Say whether a clip of this name is held out: a hash of the name, the same in every iteration.
-
-    A mirror image goes with its original: trained on, it would give away what is held out.
-    """
-    return zlib.crc32(name.removesuffix(MIRRORED).encode()) / 2**32 < HELDOUT_SHARE
 
 
 def direction_to(

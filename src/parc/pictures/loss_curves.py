@@ -1,7 +1,9 @@
-"""Loss curves of one or more runs: the loss of training and of held-out clips, and the terms that the loss is made of."""
+"""Curves of one or more runs: the training loss, the terms it is made of, and what was measured on held-out clips."""
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import matplotlib
 import numpy as np
@@ -16,7 +18,7 @@ from scipy import ndimage
 
 from parc.pictures import palette
 from parc.pictures.metrics import RunMetrics
-from parc.stages.metrics import HELDOUT_LOSS, TERM_PREFIX, TRAIN_LOSS
+from parc.stages.metrics import HELDOUT_ERROR, TARGET_SENSITIVITY, TERM_PREFIX, TERRAIN_SENSITIVITY, TRAIN_LOSS
 
 WIDTH, DPI = 1920, 120  # pixels
 HEIGHT, HEIGHT_OF_A_ROW = 1080, 400  # pixels: a slide, or more for many runs
@@ -25,7 +27,9 @@ LINES = ("-", "--", ":")
 
 
 def draw_loss_curves(runs: list[RunMetrics], path: Path) -> None:
-    """Draw the runs' losses side by side and each run's terms, over the steps, as a PNG of at least 1920 x 1080 pixels.
+    """Draw the runs' training losses and what was measured on held-out clips, and beside them each run's terms, over the steps.
+
+    The picture is a PNG of at least 1920 x 1080 pixels.
 
     Args:
         runs: what `read_run_metrics` gave, at least one.
@@ -38,7 +42,7 @@ def draw_loss_curves(runs: list[RunMetrics], path: Path) -> None:
 
 
 def loss_curves_figure(runs: list[RunMetrics]) -> Figure:
-    """Return the figure that `draw_loss_curves` writes: the axes of the losses first, then one of terms for each run."""
+    """Return the figure that `draw_loss_curves` writes: the axes of all runs from top to bottom, then those of terms."""
     with_terms = [run for run in runs if run.terms()]
     columns = 1 if len(with_terms) <= 2 else 2 if len(with_terms) <= 6 else 3
     rows = max(1, math.ceil(len(with_terms) / columns))
@@ -48,51 +52,97 @@ def loss_curves_figure(runs: list[RunMetrics]) -> Figure:
     )
     if with_terms:
         left, right = figure.subfigures(1, 2, width_ratios=(1, 1.2), squeeze=False)[0]
-        _draw_losses(left.subplots(), runs)
+        _draw_runs(left, runs)
         _draw_terms(right, with_terms, rows, columns)
     else:
-        _draw_losses(figure.subplots(), runs)
+        _draw_runs(figure, runs)
     return figure
 
 
-def _draw_losses(axes: Axes, runs: list[RunMetrics]) -> None:
-    held_out = {"linestyle": "--", "marker": "o", "markersize": 6, "markeredgecolor": "white", "linewidth": 1.8}
-    several = len(runs) > 1
-    for run, colour in zip(runs, _colours(len(runs)), strict=True):
-        if TRAIN_LOSS in run.values:
-            _draw_curve(axes, run.values[TRAIN_LOSS], colour, "-", run.name if several else "training")
-        if HELDOUT_LOSS in run.values:
-            steps, losses = run.values[HELDOUT_LOSS]
-            colour = colour if several else palette.CONTACT
-            axes.plot(steps, losses, color=colour, markevery=max(1, len(steps) // 25), **held_out)
-            if not several:
-                axes.get_lines()[-1].set_label("held-out clips")
-                _note_ends(axes, steps, losses)
-    _dress(axes, "Loss" if several else f"Loss of {runs[0].name}")
-    entries = axes.get_legend_handles_labels()[0]
-    if several and any(HELDOUT_LOSS in run.values for run in runs):
-        entries += [
-            Line2D([], [], color=palette.FAINT_TEXT, linewidth=2, label="training"),
-            Line2D([], [], color=palette.FAINT_TEXT, label="held-out clips", **held_out),
-        ]
-    if entries:
-        axes.legend(handles=entries, fontsize=12, frameon=True, framealpha=0.85, edgecolor="none", handlelength=2.6)
+def _draw_runs(figure: Figure | SubFigure, runs: list[RunMetrics]) -> None:
+    """Draw a panel for everything that was measured, and a line for each run in it."""
+    panels = [panel for panel in _PANELS if any(column in run.values for column in panel.columns for run in runs)]
+    all_axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False, height_ratios=[p.height for p in panels])
+    for axes, panel in zip(all_axes[:, 0], panels, strict=True):
+        panel.draw(axes, runs)
+        if panel is not panels[-1]:
+            axes.set_xlabel("")
 
 
-def _note_ends(axes: Axes, steps: Float[np.ndarray, " rows"], losses: Float[np.ndarray, " rows"]) -> None:
-    """Write the first and the last held-out loss beside the curve."""
-    axes.margins(x=0.1)
-    for place in (0, -1) if len(losses) > 1 else (0,):
-        axes.annotate(
-            f"{losses[place]:.4g}",
-            (float(steps[place]), float(losses[place])),
-            textcoords="offset points",
-            xytext=(9, 0),
-            va="center",
-            fontsize=12,
-            weight="bold",
-            color=palette.CONTACT,
-        )
+@dataclass(frozen=True)
+class _Panel:
+    """Axes that hold one or two columns of all runs.
+
+    Attributes:
+        title: above it.
+        columns: what is drawn, each with its line and its word in the legend.
+        height: against that of other panels.
+        is_measured: at checkpoints only, so that every value has a marker; the first and the last are written out.
+    """
+
+    title: str
+    columns: dict[str, tuple[Literal["-", "--"], str]]
+    height: float
+    is_measured: bool
+
+    def draw(self, axes: Axes, runs: list[RunMetrics]) -> None:
+        """Draw the runs' columns."""
+        several = len(runs) > 1
+        for run, colour in zip(runs, _colours(len(runs)), strict=True):
+            for number, (column, (line, _)) in enumerate(self.columns.items()):
+                if column in run.values:
+                    own_colour = colour if several else palette.SERIES[number]
+                    if self.is_measured:
+                        _draw_measured(axes, run.values[column], own_colour, line, note_ends=not several)
+                    else:
+                        _draw_curve(axes, run.values[column], own_colour, line)
+        _dress(axes, self.title if several else f"{self.title} of {runs[0].name}")
+        entries = []
+        if several and not self.is_measured:
+            entries = [
+                Line2D([], [], color=colour, linewidth=2, label=run.name)
+                for run, colour in zip(runs, _colours(len(runs)), strict=True)
+            ]
+        elif len(self.columns) > 1:
+            entries = [
+                Line2D([], [], color=palette.FAINT_TEXT if several else palette.SERIES[n], linestyle=line, label=word)
+                for n, (line, word) in enumerate(self.columns.values())
+            ]
+        if entries:
+            axes.legend(handles=entries, fontsize=11, frameon=True, framealpha=0.85, edgecolor="none", handlelength=2.6)
+
+
+_PANELS = (
+    _Panel("Training loss", {TRAIN_LOSS: ("-", "")}, 1.2, is_measured=False),
+    _Panel("Held-out error (m)", {HELDOUT_ERROR: ("-", "")}, 1.0, is_measured=True),
+    _Panel(
+        "Sensitivity (1 = ignored)",
+        {TERRAIN_SENSITIVITY: ("-", "terrain"), TARGET_SENSITIVITY: ("--", "target")},
+        0.9,
+        is_measured=True,
+    ),
+)
+
+
+def _draw_measured(axes: Axes, points: Float[np.ndarray, "2 rows"], colour: str, line: str, note_ends: bool) -> None:
+    steps, values = points
+    axes.plot(
+        steps, values, color=colour, linestyle=line, marker="o", markersize=6, markeredgecolor="white", linewidth=1.8,
+        markevery=max(1, len(steps) // 25),
+    )  # fmt: skip
+    if note_ends:
+        axes.margins(x=0.1)
+        for place in (0, -1) if len(values) > 1 else (0,):
+            axes.annotate(
+                f"{values[place]:.3g}",
+                (float(steps[place]), float(values[place])),
+                textcoords="offset points",
+                xytext=(9, 0),
+                va="center",
+                fontsize=12,
+                weight="bold",
+                color=colour,
+            )
 
 
 def _draw_terms(figure: SubFigure, runs: list[RunMetrics], rows: int, columns: int) -> None:
@@ -120,7 +170,9 @@ def _draw_terms(figure: SubFigure, runs: list[RunMetrics], rows: int, columns: i
     )
 
 
-def _draw_curve(axes: Axes, points: Float[np.ndarray, "2 rows"], colour: str, line: str, label: str) -> None:
+def _draw_curve(
+    axes: Axes, points: Float[np.ndarray, "2 rows"], colour: str, line: str, label: str | None = None
+) -> None:
     steps, values = points
     window = round(SMOOTHED_SHARE * len(values))
     if window < 2:

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from parc.configuration.errors import UserError
-from parc.stages.metrics import HELDOUT_LOSS, METRICS_FILE, TERM_PREFIX, TRAIN_LOSS, read_metrics
+from parc.stages.metrics import HELDOUT_ERROR, METRICS_FILE, TERM_PREFIX, TRAIN_LOSS, read_metrics
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,9 @@ def read_run_metrics(run_folder: Path, name: str) -> RunMetrics:
         numbers = {name: float(value) for name, value in row.items() if value is not None}
         rows.setdefault(numbers["step"], {}).update(numbers)
     values = _columns([rows[step] for step in sorted(rows)])
-    if TRAIN_LOSS not in values and HELDOUT_LOSS not in values:
+    if TRAIN_LOSS not in values and HELDOUT_ERROR not in values:
         raise UserError(
-            f"{path}: holds no '{TRAIN_LOSS}' or '{HELDOUT_LOSS}' yet; try again when the run has finished an epoch"
+            f"{path}: holds no '{TRAIN_LOSS}' or '{HELDOUT_ERROR}' yet; try again when the run has finished an epoch"
         )
     return RunMetrics(name, values)
 

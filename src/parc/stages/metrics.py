@@ -12,8 +12,16 @@ from parc.configuration.files import unwritable, write_text_whole
 log = logging.getLogger(__name__)
 
 METRICS_FILE = "metrics.jsonl"
-TRAIN_LOSS, HELDOUT_LOSS = "train/loss", "heldout/loss"
+TRAIN_LOSS = "train/loss"
+HELDOUT_PREFIX = "heldout/"
+HELDOUT_ERROR = "heldout/body_position"  # metres: what to judge models by while there are no motions out of them
+TERRAIN_SENSITIVITY, TARGET_SENSITIVITY = "heldout/terrain_sensitivity", "heldout/target_sensitivity"
 TERM_PREFIX = "train/"  # of the terms that the training loss is made of
+_JUDGED_BY = {
+    HELDOUT_ERROR: "held-out error (m)",
+    TERRAIN_SENSITIVITY: "terrain sensitivity",
+    TARGET_SENSITIVITY: "target sensitivity",
+}
 Row: TypeAlias = dict[str, int | float | None]
 
 
@@ -21,13 +29,12 @@ class Summary:
     """What the rows of a run come to.
 
     Attributes:
-        earliest, latest, lowest: the first, the last and the lowest number so far in each column.
+        earliest, latest: the first and the last number so far in each column.
     """
 
     def __init__(self) -> None:
         self.earliest: dict[str, float] = {}
         self.latest: dict[str, float] = {}
-        self.lowest: dict[str, float] = {}
 
     def count_in(self, row: Row) -> None:
         """Take the next row."""
@@ -35,14 +42,12 @@ class Summary:
             if number is not None and math.isfinite(number):
                 self.earliest.setdefault(name, number)
                 self.latest[name] = number
-                self.lowest[name] = min(number, self.lowest.get(name, math.inf))
 
     @property
-    def losses(self) -> dict[str, float]:
-        """What to judge a training by: its best held-out loss so far, or else its latest training loss."""
-        if HELDOUT_LOSS in self.lowest:
-            return {"held-out loss": self.lowest[HELDOUT_LOSS]}
-        return {"training loss": self.latest[TRAIN_LOSS]} if TRAIN_LOSS in self.latest else {}
+    def figures(self) -> dict[str, float]:
+        """What to judge a training by, as last measured: its error on held-out clips, or else its training loss."""
+        names = _JUDGED_BY if HELDOUT_ERROR in self.latest else {TRAIN_LOSS: "training loss"}
+        return {label: self.latest[name] for name, label in names.items() if name in self.latest}
 
 
 class Metrics:

@@ -66,7 +66,7 @@ def say_finished(folder: Path, total: int, unit: str) -> None:
 def progress_of_version_1(folder: Path, total: int, unit: str) -> Progress:
     """Return how far the run of a folder is by its metrics: runs of version 1, trainings all, left no other word."""
     summary = summary_of(folder)
-    return Progress(int(summary.latest.get("epoch", 0)), total, unit, summary.losses, finished=False)
+    return Progress(int(summary.latest.get("epoch", 0)), total, unit, summary.figures, finished=False)
 
 
 def done_so_far(folder: Path) -> int:

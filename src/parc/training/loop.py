@@ -22,13 +22,13 @@ from parc.motion_generator.checkpoint_files import (
     epoch_checkpoint,
     epoch_checkpoints,
 )
+from parc.motion_generator.heldout_error import HeldoutError
 from parc.motion_generator.mdm_heightfield_contact_motion_sampler import MDMHeightfieldContactMotionSampler
-from parc.stages.metrics import HELDOUT_LOSS, TRAIN_LOSS, Metrics
+from parc.stages.metrics import HELDOUT_ERROR, HELDOUT_PREFIX, TRAIN_LOSS, Metrics
 from parc.stages.progress import Progress, write_progress
 from parc.stages.randomness import seed_of
 from parc.stages.stopping import StopRequest
 from parc.training.batches import batch_at, batches
-from parc.training.evaluation import HeldoutLoss
 from parc.training.ranks import Ranks
 from parc.training.run_log import Display, WandbLogger
 from parc.training.state import TrainingState
@@ -62,7 +62,7 @@ def run_loop(
     state: TrainingState,
     trainer: TrainerSettings,
     sampler: MDMHeightfieldContactMotionSampler,
-    heldout: HeldoutLoss,
+    heldout: HeldoutError,
     outputs: Outputs | None,
     stop: StopRequest,
     *,
@@ -76,7 +76,7 @@ def run_loop(
         state: where training is.
         trainer: the settings.
         sampler: of training windows.
-        heldout: the loss on held-out clips.
+        heldout: the error on held-out clips.
         outputs: where results go; None on all ranks but the first.
         stop: signals noted.
         seed: of all randomness.
@@ -170,14 +170,21 @@ def save_final(state: TrainingState, trainer: TrainerSettings, outputs: Outputs)
     write_progress(outputs.folder, progress_of(outputs.metrics, trainer.epochs, trainer, finished=True))
 
 
-def _measure_before(state: TrainingState, heldout: HeldoutLoss, outputs: Outputs) -> None:
-    """Measure the held-out loss before the first step, so that a run shows what it brought."""
-    loss = heldout.measure(state.model, state.averaged.module)
-    if loss is not None:
-        row = {"step": 0, "epoch": 0, HELDOUT_LOSS: loss}
+def _measure_before(state: TrainingState, heldout: HeldoutError, outputs: Outputs) -> None:
+    """Measure the held-out error before the first step, so that a run shows what it brought."""
+    measured = _heldout_columns(state, heldout)
+    if measured:
+        row = {"step": 0, "epoch": 0, **measured}
         outputs.metrics.add(row)
         outputs.logger.add(row)
-        log.info("before training: held-out loss %.3f", loss)
+        log.info("before training: held-out error %.3f m", measured[HELDOUT_ERROR])
+
+
+def _heldout_columns(state: TrainingState, heldout: HeldoutError) -> dict[str, float]:
+    """Return what the averaged weights do on held-out clips, by column; nothing where it is no number, or nothing to measure."""
+    measured = heldout.measure(state.model, state.averaged.module)
+    columns = {f"{HELDOUT_PREFIX}{name}": value for name, value in measured.items() if math.isfinite(value)}
+    return columns if HELDOUT_ERROR in columns else {}
 
 
 def _clips_to_blame(
@@ -220,18 +227,16 @@ def _skip_step(state: TrainingState, trainer: TrainerSettings, clips: list[str])
 def _end_epoch(
     state: TrainingState,
     trainer: TrainerSettings,
-    heldout: HeldoutLoss,
+    heldout: HeldoutError,
     outputs: Outputs,
     learning_rate: float,
     samples_per_second: float,
 ) -> None:
-    """Write the row of an epoch, with the held-out loss where a checkpoint is due."""
+    """Write the row of an epoch, with the held-out error where a checkpoint is due."""
     epoch = state.step // trainer.iters_per_epoch
     row = epoch_row(state, epoch, learning_rate, samples_per_second)
     if epoch % trainer.epochs_per_checkpoint == 0 or epoch == trainer.epochs:
-        heldout_loss = heldout.measure(state.model, state.averaged.module)
-        if heldout_loss is not None and math.isfinite(heldout_loss):
-            row[HELDOUT_LOSS] = heldout_loss
+        row |= _heldout_columns(state, heldout)
     outputs.metrics.add(row)
     outputs.logger.add(row)
     write_progress(outputs.folder, progress_of(outputs.metrics, epoch, trainer, finished=False))
@@ -239,8 +244,8 @@ def _end_epoch(
 
 
 def progress_of(metrics: Metrics, epoch: int, trainer: TrainerSettings, finished: bool) -> Progress:
-    """Return how far a run is, with the best held-out loss so far, or else the latest training loss."""
-    return Progress(epoch, trainer.epochs, "epochs", metrics.summary.losses, finished)
+    """Return how far a run is, and what to judge it by."""
+    return Progress(epoch, trainer.epochs, "epochs", metrics.summary.figures, finished)
 
 
 def epoch_row(state: TrainingState, epoch: int, learning_rate: float, samples_per_second: float) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from parc.configuration.messages import duration
 from parc.configuration.provenance import sweep_of_this_job
-from parc.stages.metrics import HELDOUT_LOSS, TRAIN_LOSS, Summary
+from parc.stages.metrics import HELDOUT_ERROR, TERRAIN_SENSITIVITY, TRAIN_LOSS, Summary
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class Display:
         loss = "-" if row[TRAIN_LOSS] is None else f"{row[TRAIN_LOSS]:.2f}"
         self.bar.set_postfix_str(f"loss {loss}, {row['samples_per_second']:.0f} samples/s")
         self.bar.update(row["epoch"] - self.bar.n)
-        wanted = HELDOUT_LOSS in row or row["epoch"] == self.epochs
+        wanted = HELDOUT_ERROR in row or row["epoch"] == self.epochs
         if wanted or time.monotonic() - self._last_line > SECONDS_BETWEEN_LINES:
             self._last_line = time.monotonic()
             # Beside a bar, the line goes to the log file alone.
@@ -52,7 +52,7 @@ class Display:
 def epoch_line(row: dict[str, Any], epochs: int, seconds_left: float) -> str:
     """Return the line that says how an epoch went."""
     loss = "-" if row[TRAIN_LOSS] is None else f"{row[TRAIN_LOSS]:.3f}"
-    heldout = f", held-out loss {row[HELDOUT_LOSS]:.3f}" if HELDOUT_LOSS in row else ""
+    heldout = f", held-out error {row[HELDOUT_ERROR]:.3f} m" if HELDOUT_ERROR in row else ""
     return (
         f"epoch {row['epoch']}/{epochs}: loss {loss}{heldout}, "
         f"{row['samples_per_second']:.1f} samples/s, {duration(seconds_left)} left"
@@ -60,9 +60,13 @@ def epoch_line(row: dict[str, Any], epochs: int, seconds_left: float) -> str:
 
 
 def heldout_before_and_after(summary: Summary) -> str:
-    """Say what training did to the held-out loss; nothing where none was measured."""
-    first, last = (losses.get(HELDOUT_LOSS) for losses in (summary.earliest, summary.latest))
-    return "" if first is None else f"; held-out loss {first:.2f} before, {last:.2f} after"
+    """Say what training did to the error on held-out clips; nothing where none was measured."""
+    first, last = (numbers.get(HELDOUT_ERROR) for numbers in (summary.earliest, summary.latest))
+    if first is None:
+        return ""
+    sensitivity = summary.latest.get(TERRAIN_SENSITIVITY)
+    looks = "" if sensitivity is None else f", {sensitivity:.2f} times that with the terrain of another moment"
+    return f"; held-out error {first:.3f} m before, {last:.3f} m after{looks}"
 
 
 class WandbLogger:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from parc.anim.character import Character
+from parc.anim.heldout_clips import HeldoutSplit
 from parc.configuration.errors import UserError
 from parc.configuration.schema import as_setting
 from parc.motion_generator.checkpoint import Checkpoint, read_starting_point
@@ -37,6 +38,7 @@ class Start:
         own: the checkpoint, where it is this run's own.
         weights, averaged: those of a previous run.
         statistics: of the checkpoint.
+        split: what it says about which clips may be held out.
     """
 
     path: Path
@@ -44,6 +46,7 @@ class Start:
     weights: dict[str, Tensor]
     averaged: dict[str, Tensor]
     statistics: FeatureStatistics
+    split: HeldoutSplit
 
 
 def find_start(settings: TrainSettings, character: Character) -> Start | None:
@@ -55,14 +58,15 @@ def find_start(settings: TrainSettings, character: Character) -> Start | None:
     newest = newest_checkpoint(settings.folder)
     if newest:
         path, checkpoint = newest
-        return Start(path, checkpoint, {}, {}, checkpoint.statistics)
+        return Start(path, checkpoint, {}, {}, checkpoint.statistics, checkpoint.split)
     path = settings.iteration.starting_point()
     if path is None:
         return None
     weights, averaged, statistics, checkpoint = read_starting_point(path)
     if checkpoint:
         _refuse_other_kind(path, checkpoint, settings, character)
-    return Start(path, None, weights, averaged, statistics)
+    trained = checkpoint.split.trained if checkpoint else frozenset()
+    return Start(path, None, weights, averaged, statistics, HeldoutSplit(trained=trained))
 
 
 def _refuse_other_kind(path: Path, checkpoint: Checkpoint, settings: TrainSettings, character: Character) -> None:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from parc.anim.character import Character
+from parc.anim.heldout_clips import HeldoutSplit
 from parc.motion_generator.checkpoint import Checkpoint, check_weights_fit
 from parc.motion_generator.mdm import MDM
 from parc.training.trainer import TrainerSettings
@@ -79,7 +80,12 @@ class TrainingState:
         return expected
 
     def checkpoint(
-        self, config: dict[str, Any], character: Character, clips: dict[str, str], provenance: dict[str, str]
+        self,
+        config: dict[str, Any],
+        character: Character,
+        clips: dict[str, str],
+        split: HeldoutSplit,
+        provenance: dict[str, str],
     ) -> Checkpoint:
         """Return the state as a checkpoint."""
         names = dict(enumerate(name for name, _ in self.model.denoiser.named_parameters()))
@@ -97,6 +103,7 @@ class TrainingState:
             config=config,
             character=character,
             clips=clips,
+            split=split,
             state={
                 "step": self.step,
                 "epoch": self.step // self.trainer.iters_per_epoch,
@@ -118,7 +125,10 @@ class TrainingState:
         self.averaged.module.load_state_dict(averaged)
 
     def update_average(self) -> None:
-        """Average the weights of the step that was made; a copy of them at first (see `TrainerSettings.ema_start_step`)."""
-        if self.step < self.trainer.ema_start_step and not self.continues_average:
+        """Average the weights of the step that was made, of which `step` steps came before; or copy them at first.
+
+        See `TrainerSettings.ema_start_step`.
+        """
+        if self.step + 1 < self.trainer.ema_start_step and not self.continues_average:
             self.averaged.n_averaged.zero_()
         self.averaged.update_parameters(self.model.denoiser)

@@ -7,22 +7,20 @@ from contextlib import contextmanager
 import torch
 
 from parc.anim.character import Character
+from parc.anim.heldout_clips import FEWEST_CLIPS, HeldoutSplit
 from parc.anim.surface_points import collision_points
 from parc.configuration.errors import UserError
 from parc.configuration.provenance import continue_command, provenance
 from parc.motion_generator.checkpoint_files import FINAL_CHECKPOINT
 from parc.motion_generator.features import FeatureStatistics
-from parc.motion_generator.mdm_heightfield_contact_motion_sampler import (
-    FEWEST_CLIPS_WITH_HELDOUT,
-    MDMHeightfieldContactMotionSampler,
-)
+from parc.motion_generator.heldout_error import HeldoutError
+from parc.motion_generator.mdm_heightfield_contact_motion_sampler import MDMHeightfieldContactMotionSampler
 from parc.stages.log_file import logged_to
 from parc.stages.metrics import Metrics
 from parc.stages.randomness import seed_of
 from parc.stages.run_folder import lock_run_folder
 from parc.stages.stopping import StopRequest
 from parc.training.device import compute_deterministically, find_device
-from parc.training.evaluation import HeldoutLoss
 from parc.training.loop import Outputs, run_loop, save_final
 from parc.training.ranks import Ranks, find_others, find_ranks, join_ranks, leave_ranks, naming_lost_ranks
 from parc.training.run_log import Display, WandbLogger, heldout_before_and_after
@@ -52,7 +50,8 @@ def train(settings: TrainSettings) -> None:
         sampler = settings.sampler.make()
         start = find_start(settings, character)
         others = None if ranks.is_first else find_others(ranks)  # once rank 0 has prepared everything: it alone writes
-        clips = sampler.prepare(settings.dataset.entries(), settings.dataset.limits, character).digests
+        split = start.split if start else HeldoutSplit()
+        clips = sampler.prepare(settings.dataset.entries(), settings.dataset.limits, character, split).digests
         if start and start.own:
             refuse_other_clips(folder, clips, start.own.clips)
         statistics = find_statistics(settings, sampler, character, start, ranks)
@@ -67,8 +66,9 @@ def train(settings: TrainSettings) -> None:
         state = initial_state(settings, sampler, character, statistics, start, device)
         _refuse_other_step(settings, state.step, ranks, device)
         _describe(settings, sampler, state, device, ranks)
-        with _outputs(settings, character, clips, state, ranks) as outputs:
-            heldout = HeldoutLoss(sampler, state.model, trainer.heldout_windows, device)
+        split = split.after_training_on(sampler.clip_names, sampler.heldout)
+        with _outputs(settings, character, clips, split, state, ranks) as outputs:
+            heldout = HeldoutError(sampler, state.model)
             run_loop(state, trainer, sampler, heldout, outputs, stop, seed=settings.seed, ranks=ranks, device=device)
             if outputs:
                 save_final(state, trainer, outputs)
@@ -123,7 +123,12 @@ def initial_state(
 
 @contextmanager
 def _outputs(
-    settings: TrainSettings, character: Character, clips: dict[str, str], state: TrainingState, ranks: Ranks
+    settings: TrainSettings,
+    character: Character,
+    clips: dict[str, str],
+    split: HeldoutSplit,
+    state: TrainingState,
+    ranks: Ranks,
 ) -> Iterator[Outputs | None]:
     """Open where results go, on rank 0."""
     if not ranks.is_first:
@@ -139,7 +144,7 @@ def _outputs(
             metrics=Metrics(settings.folder, state.step),
             logger=logger,
             display=display,
-            checkpoint=lambda state: state.checkpoint(config, character, clips, made_by),
+            checkpoint=lambda state: state.checkpoint(config, character, clips, split, made_by),
             continue_command=continue_command(),
         )
     finally:
@@ -159,8 +164,8 @@ def _describe(
     library = sampler.library
     parameters = sum(parameter.numel() for parameter in state.model.denoiser.parameters())
     heldout = len(sampler.heldout_clips)
-    few = library.num_clips < FEWEST_CLIPS_WITH_HELDOUT
-    why_none = f"below {FEWEST_CLIPS_WITH_HELDOUT} clips" if few else "no name's hash is in the held-out share"
+    few = library.num_clips < FEWEST_CLIPS
+    why_none = f"below {FEWEST_CLIPS} clips" if few else "no untrained motion's hash is in the held-out share"
     log.info(
         "%s: %d clips (%.0f s) in training, %s held out; a model of %s weights on %s%s",
         settings.folder,

@@ -46,10 +46,10 @@ class TrainerSettings:
         weight_decay: of AdamW.
         max_grad_norm: gradients longer than this are scaled down to it.
         ema_decay: share of the averaged weights that stays at each step.
-        ema_start_step: until this step the averaged weights are a copy (not where they come from a previous run).
+        ema_start_step: the first step whose weights are averaged, counting from 1; before it they are copied (but averaged
+            from the first step on where they come from a previous run).
         precision: what the denoiser computes in.
         max_skipped_in_a_row: steps with a loss or gradient that is not finite are skipped; more in a row end the run.
-        heldout_windows: windows of held-out clips that the loss is measured on at checkpoints.
     """
 
     batch_size: int
@@ -67,10 +67,9 @@ class TrainerSettings:
     ema_start_step: int
     precision: Precision
     max_skipped_in_a_row: int
-    heldout_windows: MayChange[int]
 
     def __post_init__(self) -> None:
-        at_least_one = ["batch_size", "epochs", "iters_per_epoch", "epochs_per_checkpoint", "heldout_windows"]
+        at_least_one = ["batch_size", "epochs", "iters_per_epoch", "epochs_per_checkpoint"]
         if self.keep_last_checkpoints is not None:
             at_least_one.append("keep_last_checkpoints")
         for name in at_least_one:

@@ -1,0 +1,53 @@
+"""Which clips are held out of training, to measure on: a share that is the same in every run and never leaks."""
+
+import re
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from parc.anim.mirror import MIRRORED
+
+FEWEST_CLIPS = 20  # below them none is held out
+HELDOUT_SHARE = 0.05
+# What names of clips that come from one motion end with: our mirror images, PARC's, and PARC's optimised clips.
+_VARIANT = re.compile(rf"({MIRRORED}|_flipped|_opt)+$")
+
+
+@dataclass(frozen=True)
+class HeldoutSplit:
+    """What earlier training says about which clips may be held out.
+
+    Attributes:
+        heldout: names of the clips that a run held out when it first started; None for a run that starts now.
+        trained: names of all clips that it or an earlier iteration trained on.
+    """
+
+    heldout: frozenset[str] | None = None
+    trained: frozenset[str] = frozenset()
+
+    def of(self, names: Sequence[str]) -> list[bool]:
+        """Say for each clip whether it is held out.
+
+        A run that starts holds out 5 % of all motions, by a hash of their names, so that every run holds out the same; none
+        that an earlier iteration trained on, and none at all where there are fewer than 20 clips. Clips of one motion, its
+        mirror images for instance, are held out together: trained on, one would give away the other.
+        """
+        if self.heldout is not None:
+            return [name in self.heldout for name in names]
+        trained = {motion_of(name) for name in self.trained}
+        out = [_is_in_share(motion_of(name)) and motion_of(name) not in trained for name in names]
+        return [False] * len(names) if len(names) < FEWEST_CLIPS or all(out) else out
+
+    def after_training_on(self, names: Sequence[str], heldout: Sequence[bool]) -> "HeldoutSplit":
+        """Return what a run on these clips passes on."""
+        out = frozenset(name for name, is_out in zip(names, heldout, strict=True) if is_out)
+        return HeldoutSplit(out, self.trained | (frozenset(names) - out))
+
+
+def motion_of(name: str) -> str:
+    """Return the name of the motion that a clip comes from: its own, without what marks mirror images and optimised clips."""
+    return _VARIANT.sub("", name)
+
+
+def _is_in_share(motion: str) -> bool:
+    return zlib.crc32(motion.encode(errors="surrogateescape")) / 2**32 < HELDOUT_SHARE

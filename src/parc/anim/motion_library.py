@@ -1,5 +1,6 @@
 """The motion library: every clip of a dataset, laid end to end in arrays that can be read in batches."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import torch
@@ -28,9 +29,13 @@ class Frames:
     joint_rot: Float[Tensor, "*batch joints 4"]
     contacts: Float[Tensor, "*batch bodies"]
 
-    def part(self, first: int, last: int) -> "Frames":
+    def each(self, function: Callable[[Tensor], Tensor]) -> "Frames":
+        """Return what a function makes of each tensor."""
+        return Frames(*(function(getattr(self, field.name)) for field in fields(self)))
+
+    def part(self, first: int | None, last: int | None) -> "Frames":
         """Return frames `first` to `last` - 1 of each of a batch of windows."""
-        return Frames(*(getattr(self, field.name)[:, first:last] for field in fields(self)))
+        return self.each(lambda values: values[:, first:last])
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,12 @@ def frames_to_canonical(world: Frames, origin: Float[Tensor, "batch 3"], turn: F
     return Frames(root_pos, root_rot, world.joint_rot, world.contacts)
 
 
+def frames_to_world(canonical: Frames, origin: Float[Tensor, "batch 3"], turn: Float[Tensor, " batch"]) -> Frames:
+    """Return frames of canonical frames in the world: what `frames_to_canonical` takes back."""
+    root_rot = roma.quat_product(turn_about_z(turn)[:, None].expand_as(canonical.root_rot), canonical.root_rot)
+    return Frames(to_world(canonical.root_pos, origin, turn), root_rot, canonical.joint_rot, canonical.contacts)
+
+
 def to_canonical(
     points: Float[Tensor, "batch points 3"], origin: Float[Tensor, "batch 3"], turn: Float[Tensor, " batch"]
 ) -> Float[Tensor, "batch points 3"]:

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from parc.anim.character import Character
+from parc.anim.motion_library import Frames
 from parc.configuration.errors import UserError
 from parc.configuration.pieces import Recipe
 from parc.motion_generator.denoiser import Conditions, Denoiser
@@ -218,7 +219,11 @@ class MDM(nn.Module):
     ) -> Float[Tensor, "batch previous features"]:
         if windows.previous is None:
             return clean[:, : self.num_previous]
-        features = self.features.encode(self.features.posed(windows.previous))
+        return self.previous_states(windows.previous)
+
+    def previous_states(self, frames: Frames) -> Float[Tensor, "batch previous features"]:
+        """Return previous states (canonical frame) as the denoiser is given them: standardised like a window's first frames."""
+        features = self.features.encode(self.features.posed(frames))
         first = slice(0, self.num_previous)
         return (features - self.mean[first]) / self.std[first]
 

@@ -1,6 +1,6 @@
 """The sampler: windows of motion clips with the terrain around them, as the denoiser is trained on them."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import roma
@@ -72,16 +72,13 @@ class MotionWindows:
         def move(value: Tensor) -> Tensor:
             return value.to(device, non_blocking=True)
 
-        def move_frames(frames: Frames) -> Frames:
-            return Frames(*(move(getattr(frames, field.name)) for field in fields(frames)))
-
         return MotionWindows(
             move(self.clips),
             move(self.starts),
-            move_frames(self.frames),
+            self.frames.each(move),
             move(self.heightmap),
             move(self.target_direction),
-            None if self.previous is None else move_frames(self.previous),
+            None if self.previous is None else self.previous.each(move),
         )
 
 

@@ -1,0 +1,243 @@
+"""Rollouts: windows of a model, one after the other, along paths over terrains. All candidates of all paths are one batch."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from enum import Enum
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from parc.anim.motion_library import Frames
+from parc.anim.rotations import turn_about_z
+from parc.configuration.errors import UserError
+from parc.motion_generator.canonical_frame import canonical_frames, frames_to_canonical, frames_to_world, to_canonical
+from parc.motion_generator.denoiser import MAX_HEIGHT, Conditions
+from parc.motion_generator.local_heightmap import local_heightmaps
+from parc.motion_generator.mdm_heightfield_contact_motion_sampler import direction_to
+from parc.motion_generator.trained_model import TrainedModel
+from parc.motion_synthesis.candidates import Candidates, Paths
+
+
+class StartHeading(str, Enum):
+    """Where a motion looks first: along its path, or anywhere."""
+
+    ALONG_THE_PATH = "along_the_path"
+    ANY = "any"
+
+
+@dataclass(frozen=True)
+class BlankStart:
+    """A start without a pose: the first window is generated from noise alone, above the first node.
+
+    Attributes:
+        min_height: lowest root position above the node, metres.
+        max_height: highest, metres.
+        heading: where the motion looks first.
+    """
+
+    min_height: float
+    max_height: float
+    heading: StartHeading
+
+    def __post_init__(self) -> None:
+        if not 0 < self.min_height <= self.max_height:
+            raise UserError(
+                f"rollout.start: min_height {self.min_height} and max_height {self.max_height}; expected metres above 0, the "
+                "first no more than the second"
+            )
+
+    def poses(
+        self, paths: Paths, path: Int[Tensor, " batch"], generators: Sequence[torch.Generator]
+    ) -> tuple[Float[Tensor, "batch 3"], Float[Tensor, "batch 4"]]:
+        """Draw root positions (metres) and rotations (x, y, z, w) at the beginning of each candidate's path."""
+        device = paths.nodes.device
+        drawn = torch.stack([torch.rand(2, generator=generator) for generator in generators]).to(device)
+        first, second = paths.nodes[path, 0], paths.nodes[path, min(1, paths.nodes.shape[1] - 1)]
+        above = self.min_height + (self.max_height - self.min_height) * drawn[:, 0]
+        if self.heading is StartHeading.ANY:
+            turn = 2 * math.pi * drawn[:, 1]
+        else:
+            way = second - first
+            turn = torch.atan2(way[:, 1], way[:, 0])
+        return first + torch.stack([0 * above, 0 * above, above], dim=-1), turn_about_z(turn)
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """How motions are rolled out along paths.
+
+    Attributes:
+        candidates: motions a path.
+        max_seconds: after which a motion that has not finished is given up.
+        ddim_timesteps: diffusion timesteps that are denoised at, the noisiest first, the last one 0.
+        guidance_scale: s in s x0(previous states withheld) + (1 - s) x0(previous states given).
+        new_frames: frames of each window that are kept; those beyond are thrown away and generated again from what is kept.
+        nodes_ahead: how many nodes after the nearest one the target is.
+        finish_distance: of the middle of the feet from the last node, at which a motion has finished, metres.
+        feet: the two bodies whose origins are meant.
+        start: what motions begin from.
+    """
+
+    candidates: int
+    max_seconds: float
+    ddim_timesteps: list[int]
+    guidance_scale: float
+    new_frames: int
+    nodes_ahead: int
+    finish_distance: float
+    feet: list[str]
+    start: BlankStart
+
+    def __post_init__(self) -> None:
+        for name in ("candidates", "new_frames", "nodes_ahead"):
+            if getattr(self, name) < 1:
+                raise UserError(f"rollout.{name} is {getattr(self, name)}, expected at least 1")
+        for name in ("max_seconds", "finish_distance"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise UserError(f"rollout.{name} is {getattr(self, name)}, expected a number above 0")
+        if not 0 <= self.guidance_scale <= 1:
+            raise UserError(f"rollout.guidance_scale is {self.guidance_scale}, expected a share in 0..1")
+        if not self.feet:
+            raise UserError("rollout.feet is empty, expected names of bodies")
+
+    def check_with_model(self, model: TrainedModel) -> None:
+        """Check that windows of a model can be put one after the other as asked for.
+
+        Raises:
+            UserError: a window has too few frames, the character no such feet, or the timesteps are not the model's.
+        """
+        generated = model.num_frames - model.num_previous
+        if self.new_frames > generated:
+            raise UserError(
+                f"rollout.new_frames is {self.new_frames}, expected at most the {generated} that windows of {model.path} have after "
+                "the previous states"
+            )
+        if self.new_frames < model.num_previous:
+            raise UserError(
+                f"rollout.new_frames is {self.new_frames}, expected at least the {model.num_previous} previous states of "
+                f"{model.path}"
+            )
+
+    def roll_out(
+        self,
+        model: TrainedModel,
+        paths: Paths,
+        path: Int[Tensor, " batch"],
+        generators: Sequence[torch.Generator],
+    ) -> Candidates:
+        """Make a motion for each candidate.
+
+        Each has random numbers of its own: it does not depend on who else is in the batch, but for the rounding of sums.
+
+        Args:
+            model: whose windows are made; on the device of the paths.
+            paths: what the motions are to follow.
+            path: which path each candidate is to follow.
+            generators: one for each candidate.
+        """
+        length = model.num_previous + self.new_frames
+        limit = max(length, round(self.max_seconds * model.fps))
+        parts = [self._first_windows(model, paths, path, generators).part(0, length)]
+        num_frames = torch.full_like(path, length)
+        finished = self._have_finished(model, parts[0], paths, path)
+        while len(going := (~finished & (num_frames < limit)).nonzero()[:, 0]):
+            previous = parts[-1].part(-model.num_previous, None).each(lambda values, going=going: values[going])
+            windows = self._next_windows(
+                model, paths, path[going], previous, [generators[number] for number in going.tolist()]
+            )
+            new = windows.part(model.num_previous, length)
+            # Motions that are over stay as they end, which nobody looks at.
+            parts.append(_with_rows(parts[-1].part(-1, None), going, new))
+            num_frames[going] += self.new_frames
+            finished[going] = self._have_finished(model, new, paths, path[going])
+        frames = Frames(*(torch.cat([getattr(part, field.name) for part in parts], dim=1) for field in fields(Frames)))
+        return Candidates(frames, num_frames.clamp(max=limit), finished, path)
+
+    def _first_windows(
+        self, model: TrainedModel, paths: Paths, path: Int[Tensor, " batch"], generators: Sequence[torch.Generator]
+    ) -> Frames:
+        """Return windows that begin without a pose: the previous states are given, and as noisy as all other frames."""
+        root_pos, root_rot = self.start.poses(paths, path, generators)
+        around = _surroundings(model, paths, path, root_pos, root_rot, torch.ones_like(path))
+        nothing = root_pos.new_zeros(len(path), model.num_previous, model.mdm.features.num_features)
+        return self._windows(model, around, nothing, False, None, generators)
+
+    def _next_windows(
+        self,
+        model: TrainedModel,
+        paths: Paths,
+        path: Int[Tensor, " batch"],
+        previous: Frames,
+        generators: Sequence[torch.Generator],
+    ) -> Frames:
+        """Return windows whose first frames go on from previous ones (in the frames of the terrains)."""
+        root_pos, root_rot = previous.root_pos[:, -1], previous.root_rot[:, -1]
+        nearest = torch.linalg.norm(paths.nodes[path, :, :2] - root_pos[:, None, :2], dim=-1).argmin(1)
+        around = _surroundings(model, paths, path, root_pos, root_rot, nearest + self.nodes_ahead)
+        states = model.mdm.previous_states(frames_to_canonical(previous, around.origin, around.turn))
+        return self._windows(model, around, states, True, self.guidance_scale, generators)
+
+    def _windows(
+        self,
+        model: TrainedModel,
+        around: "_Surroundings",
+        previous_states: Float[Tensor, "batch previous features"],
+        previous_clean: bool,
+        guidance_scale: float | None,
+        generators: Sequence[torch.Generator],
+    ) -> Frames:
+        given = torch.ones(len(previous_states), dtype=torch.bool, device=previous_states.device)
+        clean = given if previous_clean else ~given
+        conditions = Conditions(around.heightmap, around.target, previous_states, given, given, given, clean)
+        motion = model.mdm.generate(conditions, generators, self.ddim_timesteps, guidance_scale)
+        frames = Frames(motion.root_pos, motion.root_rot, motion.joint_rot, motion.contacts.clamp(0, 1))
+        return frames_to_world(frames, around.origin, around.turn)
+
+    def _have_finished(
+        self, model: TrainedModel, frames: Frames, paths: Paths, path: Int[Tensor, " batch"]
+    ) -> Bool[Tensor, " batch"]:
+        last = frames.part(-1, None)
+        bodies, _ = model.character.forward_kinematics(last.root_pos, last.root_rot, last.joint_rot)
+        feet = [model.character.body_index(name) for name in self.feet]
+        middle = bodies[:, 0, feet].mean(1)
+        return torch.linalg.norm(middle - paths.last_nodes[path], dim=-1) <= self.finish_distance
+
+
+@dataclass(frozen=True)
+class _Surroundings:
+    """What a window is asked for beside its previous states: its canonical frame, and what is told in it."""
+
+    origin: Float[Tensor, "batch 3"]
+    turn: Float[Tensor, " batch"]
+    heightmap: Float[Tensor, "batch rows columns"]
+    target: Float[Tensor, "batch 2"]
+
+
+def _surroundings(
+    model: TrainedModel,
+    paths: Paths,
+    path: Int[Tensor, " batch"],
+    root_pos: Float[Tensor, "batch 3"],
+    root_rot: Float[Tensor, "batch 4"],
+    node: Int[Tensor, " batch"],
+) -> _Surroundings:
+    """Return what windows that begin at some root poses are told of their terrain and of a node (or the last) of their path."""
+    origin, turn = canonical_frames(model.relative_z_style, paths.terrains, path, root_pos, root_rot)
+    heightmap = local_heightmaps(paths.terrains, path, model.heightmap, origin, turn).clamp(-MAX_HEIGHT, MAX_HEIGHT)
+    target = paths.nodes[path, torch.minimum(node, paths.num_nodes[path] - 1)]
+    position = to_canonical(target[:, None], origin, turn)[:, 0, :2]
+    # Nobody says where to look at a node, so a near one asks for nothing.
+    direction = direction_to(position, torch.zeros_like(turn), model.target.near, model.target.turning)
+    return _Surroundings(origin, turn, heightmap, direction)
+
+
+def _with_rows(last: Frames, rows: Int[Tensor, " some"], new: Frames) -> Frames:
+    """Return as many frames as `new` has for a whole batch: those of `new` in some rows, and each other row's last frame."""
+    parts = []
+    for field in fields(Frames):
+        values = getattr(new, field.name)
+        whole = getattr(last, field.name).repeat_interleave(values.shape[1], dim=1)
+        parts.append(whole.index_copy(0, rows, values))
+    return Frames(*parts)

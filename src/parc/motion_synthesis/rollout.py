@@ -111,8 +111,8 @@ class Rollout:
         generated = model.num_frames - model.num_previous
         if self.new_frames > generated:
             raise UserError(
-                f"rollout.new_frames is {self.new_frames}, expected at most the {generated} that windows of {model.path} have after "
-                "the previous states"
+                f"rollout.new_frames is {self.new_frames}, expected at most the {generated} that windows of {model.path} have "
+                "after the previous states"
             )
         if self.new_frames < model.num_previous:
             raise UserError(

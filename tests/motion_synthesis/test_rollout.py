@@ -1,0 +1,159 @@
+"""Rollouts of a model whose behaviour is known: where it goes, what it is asked, where it ends."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+import torch
+from walker import FPS, ROOT_HEIGHT, SPEED, walker
+
+from parc.configuration.errors import UserError
+from parc.configuration.trusted import trust
+from parc.motion_generator.canonical_frame import RelativeZStyle
+from parc.motion_generator.local_heightmap import local_heightmaps
+from parc.motion_synthesis.candidates import paths_of
+from parc.motion_synthesis.rollout import BlankStart, Rollout, StartHeading
+from parc.terrain.heightfield import Heightfield
+from parc.terrain.path_planner import as_path
+
+trust(["walker"])
+START = BlankStart(ROOT_HEIGHT, ROOT_HEIGHT, StartHeading.ALONG_THE_PATH)
+ROLLOUT = Rollout(
+    candidates=1, max_seconds=10.0, ddim_timesteps=[20, 15, 10, 5, 0], guidance_scale=0.5, new_frames=7, nodes_ahead=7,
+    finish_distance=0.5, feet=["left_foot", "right_foot"], start=START,
+)  # fmt: skip
+
+
+def straight_path(length: float, turn: float = 0.0, height: float = 0.0):
+    terrain = Heightfield(torch.full((60, 60), height), torch.tensor([-12.0, -12.0]), 0.4)
+    along = np.arange(0, length + 1e-6, 0.4)[:, None]
+    nodes = np.concatenate([along * math.cos(turn), along * math.sin(turn), 0 * along + height], axis=1)
+    return as_path(terrain, nodes)
+
+
+def generators(count: int, seed: int = 0):
+    return [torch.Generator().manual_seed(100 * seed + number) for number in range(count)]
+
+
+def roll_out(humanoid, planned, path, rollout=ROLLOUT, style=RelativeZStyle.RELATIVE_TO_ROOT, model=None):
+    model = model or walker(humanoid, style)
+    path = torch.tensor(path)
+    return rollout.roll_out(model, paths_of(planned), path, generators(len(path)))
+
+
+@pytest.mark.parametrize("turn", [0.0, 0.7, -2.5, math.pi])
+@pytest.mark.parametrize("style", list(RelativeZStyle))
+def test_a_walk_goes_straight_along_its_path_and_ends_where_it_does(humanoid, turn, style):
+    planned = straight_path(4.0, turn, height=0.3)
+    motions = roll_out(humanoid, [planned], [0], style=style)
+    assert motions.finished.tolist() == [True]
+    number = int(motions.num_frames)
+    frames = motions.frames.part(0, number)
+    way = SPEED * (torch.arange(number) - 1) / FPS  # the first window begins a frame before the first node
+    expected = torch.stack([way * math.cos(turn), way * math.sin(turn)], dim=-1)
+    torch.testing.assert_close(frames.root_pos[0, :, :2], expected, atol=1e-4, rtol=0)
+    torch.testing.assert_close(frames.root_pos[0, :, 2], torch.full((number,), 0.3 + ROOT_HEIGHT), atol=1e-4, rtol=0)
+    # Windows of 7 new frames after 9 of the first; it ends with the first of them that ends near the last node.
+    assert (number - 9) % 7 == 0
+    feet = [humanoid.body_index(name) for name in ROLLOUT.feet]
+    middle = humanoid.forward_kinematics(frames.root_pos, frames.root_rot, frames.joint_rot)[0][0, :, feet].mean(1)
+    distance = (middle - planned.nodes[-1]).norm(dim=-1)
+    ends = distance[8::7]
+    assert ends[-1] <= 0.5 and (ends[:-1] > 0.5).all()
+
+
+def test_each_candidate_ends_at_its_own_end_and_others_change_nothing(humanoid):
+    planned = [straight_path(6.0, 0.3), straight_path(2.0, -1.0)]
+    together = roll_out(humanoid, planned, [0, 1, 0])
+    assert together.finished.all() and together.path.tolist() == [0, 1, 0]
+    long, short, again = together.num_frames.tolist()
+    assert short < long == again
+    assert together.exists.sum(1).tolist() == [long, short, again]
+    alone = roll_out(humanoid, planned[1:], [0])
+    torch.testing.assert_close(alone.frames.root_pos[0, :short], together.frames.root_pos[1, :short], atol=1e-5, rtol=0)
+
+
+def test_a_motion_that_does_not_arrive_is_cut_at_the_limit(humanoid):
+    motions = roll_out(humanoid, [straight_path(8.0)], [0], dataclasses.replace(ROLLOUT, max_seconds=2.0))
+    assert motions.finished.tolist() == [False] and motions.num_frames.tolist() == [60]
+    assert torch.linalg.norm(motions.frames.root_pos[0, 59, :2]) == pytest.approx(SPEED * 58 / FPS, abs=1e-3)
+
+
+def test_what_windows_are_asked_for(humanoid):
+    """First: a blank, no guidance, target node 1. Then: guidance, clean previous states, a target nodes ahead."""
+    model = walker(humanoid)
+    planned = straight_path(4.0, 0.4)
+    roll_out(humanoid, [planned], [0], model=model)
+    asked = model.mdm.denoiser.asked
+    first, second = asked[:5], asked[5:10]
+    for conditions in first:
+        assert conditions.heightmap_given.all() and conditions.target_given.all() and conditions.previous_given.all()
+        assert not conditions.previous_clean.any() and len(conditions.heightmap) == 1
+    for conditions in second:
+        assert conditions.previous_given.tolist() == conditions.previous_clean.tolist() == [False, True]
+        # Previous states: a frame before the origin of the canonical frame, and there.
+        states = conditions.previous_states[1]
+        torch.testing.assert_close(states[:, 0], torch.tensor([-SPEED / FPS, 0.0]), atol=1e-4, rtol=0)
+        torch.testing.assert_close(states[:, 1:3], torch.zeros(2, 2), atol=1e-4, rtol=0)
+        assert states[:, -1].tolist() == [1.0, 1.0]
+        torch.testing.assert_close(conditions.target_direction[1], torch.tensor([1.0, 0.0]), atol=1e-4, rtol=0)
+    torch.testing.assert_close(first[0].target_direction[0], torch.tensor([1.0, 0.0]), atol=1e-4, rtol=0)
+
+
+def test_targets_lie_nodes_ahead_of_the_nearest_and_round_corners(humanoid):
+    """A path with a corner: the walker cuts it, since it goes for the node seven after the nearest."""
+    model = walker(humanoid)
+    terrain = straight_path(1.0).terrain
+    along = np.arange(0, 4.01, 0.4)
+    nodes = np.concatenate([
+        np.stack([along, 0 * along, 0 * along], axis=1), np.stack([0 * along[1:] + 4.0, along[1:], 0 * along[1:]], axis=1),
+    ])  # fmt: skip
+    roll_out(humanoid, [as_path(terrain, nodes)], [0], model=model)
+    second = model.mdm.denoiser.asked[5]
+    # After 9 frames it is 0.35 m along: nearest is node 1 (0.4 m), seven later node 8 at 3.2 m, straight ahead.
+    torch.testing.assert_close(second.target_direction[1], torch.tensor([1.0, 0.0]), atol=1e-4, rtol=0)
+    # Later targets lie round the corner, to the left.
+    assert any(conditions.target_direction[-1, 1] > 0.2 for conditions in model.mdm.denoiser.asked)
+
+
+def test_heightmaps_are_those_around_the_motion_and_clamped(humanoid):
+    model = walker(humanoid)
+    planned = straight_path(4.0)
+    heights = planned.terrain.heights.clone()
+    heights[36:] = 0.5  # a step 2.2 m ahead of the start
+    heights[:, 34:] = -9.0  # a deep pit to the left
+    planned = as_path(dataclasses.replace(planned.terrain, heights=heights), planned.nodes.double().numpy())
+    roll_out(humanoid, [planned], [0], model=model)
+    first = model.mdm.denoiser.asked[0].heightmap[0]
+    paths = paths_of([planned])
+    expected = local_heightmaps(
+        paths.terrains, torch.tensor([0]), model.heightmap, torch.tensor([[0.0, 0, 0.85]]), torch.zeros(1)
+    )
+    torch.testing.assert_close(first, expected[0].clamp(-3, 3))
+    assert first.min() == -3 and first.max() == pytest.approx(0.5 - 0.85)
+
+
+def test_noise_is_a_candidates_own(humanoid):
+    start = dataclasses.replace(START, min_height=0.7, max_height=0.9, heading=StartHeading.ANY)
+    paths = paths_of([straight_path(2.0, 0.5)])
+    position, rotation = start.poses(paths, torch.zeros(200, dtype=torch.long), generators(200))
+    assert 0.7 <= position[:, 2].min() < 0.72 and 0.88 < position[:, 2].max() <= 0.9
+    alone, _ = start.poses(paths, torch.zeros(1, dtype=torch.long), generators(3)[2:])
+    assert torch.equal(alone[0], position[2])
+    from parc.anim.rotations import heading
+
+    headings = heading(rotation)
+    assert headings.min() < -2.8 and headings.max() > 2.8
+    _, along = START.poses(paths, torch.zeros(1, dtype=torch.long), generators(1))
+    assert float(heading(along)) == pytest.approx(0.5)
+
+
+def test_settings_that_no_model_can_serve_are_one_line(humanoid):
+    model = walker(humanoid)
+    for changes, said in (({"new_frames": 14}, "at most the 13"), ({"new_frames": 1}, "at least the 2")):
+        with pytest.raises(UserError, match=rf"rollout\.new_frames is .*{said}"):
+            dataclasses.replace(ROLLOUT, **changes).check_with_model(model)
+    for changes in ({"candidates": 0}, {"guidance_scale": 1.5}, {"max_seconds": math.inf}, {"feet": []}):
+        with pytest.raises(UserError, match=rf"rollout\.{next(iter(changes))} is"):
+            dataclasses.replace(ROLLOUT, **changes)

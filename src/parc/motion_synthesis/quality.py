@@ -1,0 +1,94 @@
+"""What can be said of motions on their terrain, without a model: how deep, how far from contact, how fast, how long in the air."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from parc.anim.character import Character
+from parc.anim.surface_points import BodyPoints
+from parc.motion_synthesis.candidates import Candidates
+from parc.terrain.heightfield import Heightfields
+from parc.terrain.nearest_ground import distance_of_groups_above_ground
+from parc.terrain.signed_distance import signed_distance_below_ground
+
+FRAMES_AT_ONCE = 2048  # over all motions: keeps memory below 500 MB
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What was measured of each motion of a batch.
+
+    Attributes:
+        penetration: sum over frames and surface points of the distance to the nearest air of points below ground, metres.
+        contact: sum over frames and bodies of contact label x distance of the body's nearest surface point from the nearest
+            ground, metres.
+        deepest: depth of the deepest surface point below ground, metres.
+        fastest_body: highest speed of any body's origin, metres/s.
+        largest_step: largest way of the root from a frame to the next, metres.
+        seconds_in_air: longest time for which every surface point is off the ground.
+    """
+
+    penetration: Float[Tensor, " batch"]
+    contact: Float[Tensor, " batch"]
+    deepest: Float[Tensor, " batch"]
+    fastest_body: Float[Tensor, " batch"]
+    largest_step: Float[Tensor, " batch"]
+    seconds_in_air: Float[Tensor, " batch"]
+
+
+OFF_THE_GROUND = 0.1  # metres from which on nothing is thought to touch
+
+
+def quality_of(
+    motions: Candidates, terrains: Heightfields, character: Character, surface: BodyPoints, fps: float
+) -> Quality:
+    """Measure motions against their terrains; what is beyond a motion's end does not count.
+
+    Args:
+        motions: `path` says which terrain each is on.
+        terrains: in whose frames the motions are.
+        character: whose motions they are.
+        surface: points all over its surface.
+        fps: frames a second.
+    """
+    exists = motions.exists
+    item, frame = exists.nonzero(as_tuple=True)  # one row for every frame that there is
+    parts = []
+    for rows in torch.arange(len(item)).split(FRAMES_AT_ONCE):
+        some = motions.frames.each(lambda values, at=(item[rows], frame[rows]): values[at][:, None])
+        body_pos, body_rot = character.forward_kinematics(some.root_pos, some.root_rot, some.joint_rot)
+        points = surface.placed(body_pos, body_rot)[:, 0]
+        which = motions.path[item[rows]]
+        depths = -signed_distance_below_ground(points, terrains, which)
+        labels = some.contacts[:, 0]
+        # Of bodies without a label the distance counts for being in the air, and for nothing else.
+        everybody = torch.ones_like(labels, dtype=torch.bool)
+        distances = distance_of_groups_above_ground(points, surface.bodies, terrains, which, everybody)
+        parts.append((
+            depths.sum(1), (labels * distances).sum(1), depths.amax(1), distances.amin(1) > OFF_THE_GROUND, body_pos[:, 0]
+        ))  # fmt: skip
+    penetration, contact, deepest, in_air, body_pos = (torch.cat(values) for values in zip(*parts, strict=True))
+
+    def by_motion(values: Tensor) -> Tensor:
+        whole = values.new_zeros(*exists.shape, *values.shape[1:])
+        whole[item, frame] = values
+        return whole
+
+    moves = (by_motion(body_pos).diff(dim=1).norm(dim=-1) * exists[:, 1:, None]).amax(1)
+    return Quality(
+        by_motion(penetration).sum(1),
+        by_motion(contact).sum(1),
+        by_motion(deepest).amax(1),
+        moves.amax(1) * fps,
+        moves[:, 0],
+        longest_runs(by_motion(in_air)) / fps,
+    )
+
+
+def longest_runs(true: Bool[Tensor, "batch frames"]) -> Int[Tensor, " batch"]:
+    """Return the length of the longest run of true values in each row."""
+    number = torch.arange(1, true.shape[1] + 1, device=true.device)
+    latest_false = torch.where(true, 0, number).cummax(1).values
+    return (number - latest_false).amax(1)

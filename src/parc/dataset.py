@@ -6,8 +6,9 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from parc.configuration.errors import exit_with_one_line
 from parc.configuration.messages import show_messages
+from parc.configuration.paths import expanded_home
+from parc.configuration.program import run_program
 
 if TYPE_CHECKING:
     from parc.anim.dataset import ClipEntry
@@ -21,7 +22,9 @@ def main() -> None:
         "contact sheet. The clips themselves are only read.",
     )
     parser.add_argument("sources", nargs="+", metavar="SOURCE", help="a folder of clips, a manifest or a clip")
-    parser.add_argument("--output", default="motions.yaml", help="the manifest to write (default: %(default)s)")
+    parser.add_argument(
+        "--output", type=expanded_home, default="motions.yaml", help="the manifest to write (default: %(default)s)"
+    )
     parser.add_argument("--min-num-frames", type=int, default=15, help="leave out clips with fewer frames")
     parser.add_argument("--max-terrain-dim-x", type=int, default=1001, help="leave out clips on more cells along x")
     parser.add_argument("--max-terrain-dim-y", type=int, default=1001, help="leave out clips on more cells along y")
@@ -32,7 +35,7 @@ def main() -> None:
     parser.add_argument("--no-picture", action="store_true", help="draw no contact sheet")
     options = parser.parse_args()
     show_messages()
-    exit_with_one_line(lambda: build_dataset(options))
+    build_dataset(options)
 
 
 def build_dataset(options: argparse.Namespace) -> None:
@@ -43,7 +46,7 @@ def build_dataset(options: argparse.Namespace) -> None:
     from parc.anim.mjcf import CharacterFile
     from parc.configuration.errors import UserError
 
-    output = Path(options.output)
+    output: Path = options.output
     if output.suffix not in (".yaml", ".yml"):
         raise UserError(f"--output {output}: expected a name that ends in .yaml")
     dataset = ClipDataset(
@@ -100,4 +103,4 @@ def _show_table(kept: "list[ClipEntry]", clip_seconds: list[float], weights: lis
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

@@ -3,7 +3,9 @@
 import argparse
 from pathlib import Path
 
-from parc.configuration.errors import UserError, exit_with_one_line
+from parc.configuration.errors import UserError
+from parc.configuration.paths import expanded_home
+from parc.configuration.program import run_program
 
 HELP = """Draw a picture of what PATH is and print where it was written:
 
@@ -20,16 +22,18 @@ EXAMPLES = """examples:
 
 
 def main() -> None:
-    """Read the command line, draw, and leave the process."""
+    """Read the command line and draw."""
     parser = argparse.ArgumentParser(
         prog="python -m parc.picture",
         description=HELP,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="clip, folder of clips, manifest or run")
     parser.add_argument(
-        "--output", type=Path, metavar="FILE.png", help="the picture (default: ./NAME.png, named after PATH)"
+        "paths", nargs="+", type=expanded_home, metavar="PATH", help="clip, folder of clips, manifest or run"
+    )
+    parser.add_argument(
+        "--output", type=expanded_home, metavar="FILE.png", help="the picture (default: ./NAME.png, named after PATH)"
     )
     parser.add_argument(
         "--character",
@@ -38,13 +42,10 @@ def main() -> None:
         help="MJCF file of the clips' character (default: humanoid.xml, shipped with parc)",
     )
     arguments = parser.parse_args()
-    exit_with_one_line(lambda: _run(arguments.paths, arguments.output, arguments.character))
-
-
-def _run(paths: list[Path], output: Path | None, char_file: str) -> None:
+    output: Path | None = arguments.output
     if output is not None and output.suffix.lower() != ".png":
         raise UserError(f"--output {output}: expected a name that ends in .png")
-    print(draw_picture(paths, output, char_file))
+    print(draw_picture(arguments.paths, output, arguments.character))
 
 
 def draw_picture(paths: list[Path], output: Path | None = None, char_file: str = "humanoid.xml") -> Path:
@@ -116,4 +117,4 @@ def _draw_motions(paths: list[Path], output: Path, char_file: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

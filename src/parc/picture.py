@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from parc.configuration.errors import UserError
-from parc.configuration.paths import expanded_home
+from parc.configuration.paths import expanded_home, refuse_undecodable
 from parc.configuration.program import run_program
 
 HELP = """Draw a picture of what PATH is and print where it was written:
@@ -67,6 +67,7 @@ def draw_picture(paths: list[Path], output: Path | None = None, char_file: str =
             raise UserError(
                 f"{path}: there is no such file or folder; expected a clip, a folder of clips, a manifest or a run's folder"
             )
+        refuse_undecodable(path.resolve().name)  # which is written on the picture
     paths = [path.parent if path.name == METRICS_FILE else path for path in paths]
     runs = [path for path in paths if (path / METRICS_FILE).is_file()]
     output = output or Path(f"{_name(paths)}.png")

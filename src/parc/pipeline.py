@@ -1,6 +1,7 @@
 """Run a chain of iterations: python -m parc.pipeline iterations=[iter1,iter2,iter3] [GROUP=OPTION ...] [KEY=VALUE ...]."""
 
 import argparse
+
 from parc.configuration.messages import show_messages
 from parc.configuration.paths import expanded_home
 from parc.configuration.program import run_program

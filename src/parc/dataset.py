@@ -1,7 +1,6 @@
 """Build a dataset from folders of clips: python -m parc.dataset FOLDER [FOLDER ...] [--output MANIFEST]."""
 
 import argparse
-import sys
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,7 +67,7 @@ def build_dataset(options: argparse.Namespace) -> None:
         raise UserError(f"{options.sources[0]}: every clip is left out ({excluded[0][0]}: {excluded[0][1]})")
     weights = clip_weights(kept, seconds)
     write_manifest(output, [(entry.path, weight) for entry, weight in zip(kept, weights, strict=True)])
-    _show_table(kept, seconds, weights)
+    show_table(kept, seconds, weights)
     for reason, count in Counter(reason for _, reason in excluded).items():
         print(f"left out: {count} with {reason}")
     print(f"manifest: {output}")
@@ -81,7 +80,8 @@ def build_dataset(options: argparse.Namespace) -> None:
         print(f"contact sheet: {picture}")
 
 
-def _show_table(kept: "list[ClipEntry]", clip_seconds: list[float], weights: list[float]) -> None:
+def show_table(kept: "list[ClipEntry]", clip_seconds: list[float], weights: list[float]) -> None:
+    """Print how many clips and seconds there are of each class, and its share of training."""
     from rich.console import Console
     from rich.table import Table
 
@@ -99,7 +99,7 @@ def _show_table(kept: "list[ClipEntry]", clip_seconds: list[float], weights: lis
     footers = ["all", str(len(kept)), f"{sum(seconds.values()):.1f}", "100.0 %"]
     for column, footer in zip(table.columns, footers, strict=True):
         column.footer = footer
-    Console(file=sys.stdout).print(table)
+    Console(markup=False, emoji=False).print(table)
 
 
 if __name__ == "__main__":

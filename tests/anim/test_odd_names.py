@@ -10,9 +10,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from parc.anim.clip_files import read_clip
-from parc.anim.dataset import ClipDataset, read_manifest, write_manifest
+from parc.anim.dataset import ClipDataset, ClipEntry, read_manifest, write_manifest
 from parc.anim.file_digests import file_digests
 from parc.configuration.errors import UserError
+from parc.dataset import show_table
 
 LETTERS = st.sampled_from("$~{}'\"\\ \n\t#:-&*!%@|>,[]?`=ab1_.\x07\x7f\x85\u2028\ufeffé日🎉") | st.characters(
     exclude_categories=["Cs"], exclude_characters="/\0"
@@ -92,3 +93,10 @@ def test_files_that_are_too_large_for_a_clip_are_refused_unread(tmp_path, humano
         assert tracemalloc.get_traced_memory()[1] < 2**22
     finally:
         tracemalloc.stop()
+
+
+def test_the_table_of_a_dataset_shows_classes_as_they_are_called(tmp_path, capsys):
+    names = ["[/walk]", "[bold]run[/]", ":smile:"]
+    show_table([ClipEntry(tmp_path / f"{name}.pkl", name) for name in names], [1.0] * 3, [1.0] * 3)
+    said = capsys.readouterr().out
+    assert [name for name in names if name not in said] == []

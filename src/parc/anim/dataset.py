@@ -114,8 +114,8 @@ class ClipDataset:
         for source in self.sources:
             entries += _entries_of(typed_path(source))
         for entry in entries:
-            refuse_undecodable(f"{entry.path}")
-            refuse_undecodable(entry.motion_class)
+            for name in (str(entry.path), entry.motion_class):
+                refuse_undecodable(name)
         _refuse_same_names(entries)
         classes = sorted({entry.motion_class for entry in entries})
         for name in self.halved_classes:

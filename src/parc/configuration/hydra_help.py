@@ -50,7 +50,7 @@ def help_text(config_name: str, folders: list[Path]) -> str:
     """
     for folder in folders:
         if (path := folder / HELP_FOLDER / f"{config_name}.txt").is_file():
-            return path.read_text(encoding="utf-8").replace("{options}", _option_lines(config_name, folders))
+            return read_text(path).replace("{options}", _option_lines(config_name, folders))
     path = next(folder / f"{config_name}.yaml" for folder in folders if (folder / f"{config_name}.yaml").is_file())
     options = _option_lines(config_name, folders)
     return f"{_first_comment(path)}\n\nGroups and their options (* is the default):\n{options}\n"

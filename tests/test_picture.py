@@ -125,6 +125,13 @@ def test_paths_that_are_nothing_to_draw_are_refused(clips, run, elsewhere, tmp_p
     assert list(elsewhere.iterdir()) == []
 
 
+def test_a_folder_whose_name_is_no_text_is_refused(run, tmp_path, monkeypatch):
+    odd = run.rename(tmp_path / os.fsdecode(b"caf\xe9"))
+    monkeypatch.chdir(odd)
+    with pytest.raises(UserError, match="this name is not UTF-8 text"):
+        draw_picture([Path()], tmp_path / "curves.png")
+
+
 def test_a_picture_is_a_png(clips, tmp_path):
     result = picture(clips, "--output", "sheet.jpg", folder=tmp_path)
     assert result.returncode == 1 and "expected a name that ends in .png" in result.stderr

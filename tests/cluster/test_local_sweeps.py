@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -12,8 +13,10 @@ import pytest
 import yaml
 
 from command_line import QUICK, TINY, TINY_MODEL, subprocess_environment, write_clips
-from parc.cluster.sweep_plan import read_sweep
+from parc.cluster.local import _run_job
+from parc.cluster.sweep_plan import SweepJob, read_sweep
 from parc.configuration.errors import EXIT_INTERRUPTED
+from parc.configuration.older_configs import VERSION
 from parc.motion_generator.checkpoint import read_checkpoint
 from parc.stages.run_folder import is_locked
 
@@ -65,6 +68,15 @@ def test_a_job_that_fails_in_the_middle_does_not_stop_the_rest(shell, workplace)
     for row in rows:
         assert Path(row["folder"]).name in answer.out
     assert str(workplace / "sweep" / "sweep.csv") in answer.out
+
+
+def test_a_sweep_needs_no_folder_for_temporary_files(shell, monkeypatch):
+    job = SweepJob([], str(shell.folder / "run"), str(shell.folder / "run" / "job.log"), 1, "epochs")
+    description = {"config": {"version": VERSION, "stage": "nothing"}, "command": "", "sweep": None, "packages": []}
+    with monkeypatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", str(shell.folder / "full"))  # where nothing can be written
+        assert _run_job(job, description, []) == 1
+    assert Path(job.log).read_text().startswith("error: stage: is 'nothing', expected the dotted name of a stage")
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import TypeAlias
@@ -10,8 +11,9 @@ from typing import TypeAlias
 from filelock import Timeout
 from pydantic import TypeAdapter
 
+from parc.anim.clip_files import LARGEST_CLIP
 from parc.configuration.errors import UserError
-from parc.configuration.files import PART_SUFFIX, locked, write_text_whole
+from parc.configuration.files import PART_SUFFIX, locked, refuse_too_large, write_text_whole
 
 KnownFiles: TypeAlias = dict[str, tuple[int, int, str]]  # size, time (ns) and SHA-256 of a file, by its path
 _KNOWN_FILES = TypeAdapter(KnownFiles)
@@ -27,14 +29,15 @@ def file_digests(record: Path, paths: list[Path]) -> dict[Path, str]:
         paths: the files.
 
     Raises:
-        UserError: a file cannot be read.
+        UserError: a file cannot be read, or is too large for a clip.
     """
     known = read_known_files(record)
     seen: KnownFiles = {}
     digests = {}
     for path in paths:
-        name = str(path.resolve())
+        name = os.path.realpath(path)
         try:
+            refuse_too_large(path, LARGEST_CLIP)
             status = path.stat()
             old = known.get(name)
             if not old or old[:2] != (status.st_size, status.st_mtime_ns):

@@ -4,10 +4,9 @@ import json
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -77,12 +76,10 @@ def _run_job(job: SweepJob, description: dict[str, Any], running: list[subproces
     """Run one job, its output going to its log and to the terminal; return its exit code."""
     log = Path(job.log)
     log.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile("w+", encoding="utf-8") as described, log.open("a", encoding="utf-8") as said:
-        json.dump(description, described)
-        described.seek(0)
+    with log.open("a", encoding="utf-8") as said:
         process = subprocess.Popen(
             [sys.executable, "-m", "parc.cluster.job"],
-            stdin=described,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -93,14 +90,16 @@ def _run_job(job: SweepJob, description: dict[str, Any], running: list[subproces
         )
         running.append(process)
         try:
-            assert process.stdout
+            assert process.stdin and process.stdout
+            with suppress(BrokenPipeError), process.stdin:  # it may end before it has read
+                json.dump(description, process.stdin)
             for line in process.stdout:
                 said.write(line)
                 said.flush()
                 print(f"    {line}", end="", flush=True)
             return process.wait()
         finally:
-            if process.poll() is None:  # whoever read what this process prints has gone
+            if process.poll() is None:  # something went wrong here
                 process.terminate()
                 process.wait()
             running.remove(process)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from parc.configuration.errors import UserError
-from parc.configuration.files import write_text_whole
+from parc.configuration.files import read_text, write_text_whole
 from parc.stages.settings import Length
 from parc.stages.stage import Run
 
@@ -91,7 +91,7 @@ def read_sweep(folder: Path) -> list[SweepJob]:
             f"{folder}: there is no {SWEEP_FILE}; expected the folder of a sweep (python -m parc.train -m ...)"
         )
     try:
-        content: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+        content: list[dict[str, Any]] = json.loads(read_text(path))
         return [SweepJob(**_up_to_date(job)) for job in content]
     except (ValueError, TypeError) as error:
         raise UserError(f"{path}: broken ({error}); send the sweep again to write it anew") from error

@@ -17,6 +17,7 @@ from filelock import FileLock
 from parc.configuration.errors import UserError
 
 PART_SUFFIX = ".part"  # of the folders in which files are written, which a killed process leaves behind
+LARGEST_TEXT = 2**25  # bytes; a manifest of a hundred thousand clips has a third of that
 _DEEPEST_YAML = 100
 _CANNOT_LOCK = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 
@@ -107,6 +108,40 @@ def _cannot_lock(path: Path) -> UserError:
         f"{path.parent}: this file system cannot lock files, so nothing keeps two processes from writing there at once; "
         "choose a folder on another one"
     )
+
+
+def refuse_too_large(path: Path, largest: int) -> None:
+    """Check the size of a file before anything reads it into memory.
+
+    Raises:
+        UserError: it is larger than `largest` bytes.
+        OSError: it cannot be looked at.
+    """
+    size = path.stat().st_size
+    if size > largest:
+        raise UserError(
+            f"{path}: {size / 2**20:,.0f} MiB, expected at most {largest / 2**20:.0f} MiB; is it the right file?"
+        )
+
+
+def read_text(path: Path) -> str:
+    """Return what a text file holds.
+
+    Raises:
+        UserError: it cannot be read, is too large for one that people write, or is not UTF-8.
+    """
+    try:
+        refuse_too_large(path, LARGEST_TEXT)
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise UserError(
+            f"{path}: line {line} is not UTF-8 text (byte 0x{data[error.start]:02x}); save the file as UTF-8"
+        ) from error
 
 
 def read_yaml(path: Path, text: str) -> Any:

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import logging
-import os
 import re
 import time
 from collections import defaultdict
@@ -18,6 +17,7 @@ from parc.anim.mjcf import CharacterFile
 from parc.anim.surface_points import surface_points
 from parc.configuration.errors import UserError
 from parc.configuration.files import locked, write_text_whole
+from parc.configuration.paths import typed_path
 from parc.configuration.schema import FilePath
 from parc.demo_motions.generator import class_of, clip_name, make_clip
 from parc.demo_motions.motion_classes import MOTION_CLASSES
@@ -64,7 +64,7 @@ class DemoMotions:
             raise UserError("dataset.folder is empty, expected a folder for the clips that the project makes")
         self.clips = clips
         self.seed = seed
-        self.folder = Path(os.path.expandvars(folder)).expanduser()
+        self.folder = typed_path(folder)
         self.halved_classes: list[str] = []
         self.limits = ClipLimits(min_num_frames, max_terrain_dim_x, max_terrain_dim_y)
 

@@ -49,7 +49,7 @@ class Checkpoint:
         statistics: of the features.
         config: the run's whole config, as this version writes it.
         character: of the motions.
-        clips: digest of all that is read of each clip, by name, in order, held-out ones included.
+        clips: digest of each clip, by name, in order, held-out ones included (see `digests_of_clips`).
         split: which of them are held out, and what it or earlier iterations trained on.
         state: step and other counters.
         provenance: where it was made.

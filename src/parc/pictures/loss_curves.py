@@ -109,7 +109,11 @@ class _Panel:
                 for n, (line, word) in enumerate(self.columns.values())
             ]
         if entries:
-            axes.legend(handles=entries, fontsize=11, frameon=True, framealpha=0.85, edgecolor="none", handlelength=2.6)
+            legend = axes.legend(
+                handles=entries, fontsize=11, frameon=True, framealpha=0.85, edgecolor="none", handlelength=2.6
+            )
+            for text in legend.get_texts():
+                text.set_parse_math(False)  # names of runs
 
 
 _PANELS = (

@@ -2,6 +2,7 @@
 
 import argparse
 from collections import Counter, defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,7 +67,7 @@ def build_dataset(options: argparse.Namespace) -> None:
     if not kept:
         raise UserError(f"{options.sources[0]}: every clip is left out ({excluded[0][0]}: {excluded[0][1]})")
     weights = clip_weights(kept, seconds)
-    write_manifest(output, [(entry.path, weight) for entry, weight in zip(kept, weights, strict=True)])
+    write_manifest(output, [replace(entry, weight=weight) for entry, weight in zip(kept, weights, strict=True)])
     show_table(kept, seconds, weights)
     for reason, count in Counter(reason for _, reason in excluded).items():
         print(f"left out: {count} with {reason}")

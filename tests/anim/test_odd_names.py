@@ -41,7 +41,7 @@ def test_a_manifest_reads_back_whatever_its_clips_are_called(tmp_path_factory, f
         for letter in string.ascii_lowercase:
             patch.setenv(letter, "elsewhere")
         for manifest in (root / "all.yaml", root / folder / "all.yaml"):
-            write_manifest(manifest, [(clip, 0.5)])
+            write_manifest(manifest, [ClipEntry(clip, "", 0.5)])
             (entry,) = read_manifest(manifest)
             assert entry.path.samefile(clip)
             assert (entry.path.name, entry.weight) == (clip.name, 0.5)
@@ -69,7 +69,7 @@ def test_names_that_are_not_utf8_are_refused_by_name(tmp_path, monkeypatch, plac
     # Nor does a manifest get them, wherever it is written from.
     monkeypatch.chdir(path.parent)
     with pytest.raises(UserError, match="not UTF-8"):
-        write_manifest(tmp_path / "motions.yaml", [(Path(path.name), 1.0)])
+        write_manifest(tmp_path / "motions.yaml", [ClipEntry(Path(path.name), "", 1.0)])
     assert not (tmp_path / "motions.yaml").exists()
 
 

@@ -25,7 +25,7 @@ class ClipEntry:
 
     Attributes:
         path: the clip file.
-        motion_class: the first-level folder that it lies in; empty for clips named by a manifest.
+        motion_class: the first-level folder that it lies in, or what a manifest says; empty where that says nothing.
         weight: what the manifest gives it; None where it is still to be computed from classes and seconds.
     """
 
@@ -211,7 +211,9 @@ def clip_weights(entries: list[ClipEntry], seconds: list[float]) -> list[float]:
 
 
 def read_manifest(path: Path) -> list[ClipEntry]:
-    """Read a manifest: YAML `motions: [{file, weight}, ...]`, files relative to it, `$DATA_DIR` expanded, `$$` for a $.
+    """Read a manifest: YAML `motions: [{file, weight, class}, ...]`, the class optional, files relative to it.
+
+    `$DATA_DIR` in a file is expanded, `$$` stands for a $.
 
     Raises:
         UserError: the manifest is broken, or names a clip that is missing; names the manifest and the entry.
@@ -244,18 +246,26 @@ def _manifest_entry(manifest: Path, number: int, motion: object) -> ClipEntry:
         raise UserError(f"{where}: there is no clip {path}; mend the path or take the motion out")
     if path.suffix not in CLIP_SUFFIXES:
         raise UserError(f"{where}: {path} is no clip; expected {' or '.join(CLIP_SUFFIXES)}")
-    return ClipEntry(path, "", float(weight))
+    motion_class = motion.get("class", "")
+    if not isinstance(motion_class, str):
+        raise UserError(f"{where} ({motion['file']}): class is {motion_class!r}, expected a name")
+    return ClipEntry(path, motion_class, float(weight))
 
 
-def write_manifest(path: Path, clips: list[tuple[Path, float]]) -> None:
-    """Write a manifest of clips and weights, with paths relative to it.
+def write_manifest(path: Path, clips: list[ClipEntry]) -> None:
+    """Write a manifest of clips with their weights and classes, with paths relative to it.
 
     Raises:
         UserError: it cannot be written, or a name is no text.
     """
     folder = os.path.dirname(os.path.realpath(path))  # noqa: PTH120  (pathlib raises at links that lead in a circle)
-    motions = [{"file": _as_in_manifest(clip, folder), "weight": weight} for clip, weight in clips]
+    motions = [_motion_of(clip, folder) for clip in clips]
     write_text_whole(path, yaml.safe_dump({"motions": motions}, sort_keys=False))
+
+
+def _motion_of(clip: ClipEntry, folder: str) -> dict[str, str | float | None]:
+    motion = {"file": _as_in_manifest(clip.path, folder), "weight": clip.weight}
+    return {**motion, "class": clip.motion_class} if clip.motion_class else motion
 
 
 def _as_in_manifest(clip: Path, folder: str) -> str:

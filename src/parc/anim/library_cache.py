@@ -52,7 +52,7 @@ class PreparedClips:
     Attributes:
         library: the clips' data; weights included.
         names: of the clips.
-        classes: of the clips; empty for clips named by a manifest.
+        classes: of the clips; empty where a manifest says none.
         excluded: name of and reason for each clip that was left out.
         digests: of each clip, by name, in the order of the library (see `digests_of_clips`).
     """

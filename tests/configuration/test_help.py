@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from command_line import subprocess_environment
-from parc.configuration.hydra_help import conf_folder, options_of
+from parc.configuration.hydra_help import conf_folder, options_for
 
 COMMAND = (
     "import sys; import parc.train; from parc.stages.command import run_verb\n"
@@ -37,7 +37,7 @@ def test_help_shows_every_option_of_every_group_with_a_line_and_the_overrides_pe
     answer = shell.train("--help")
     assert (answer.code, answer.err) == (0, "")
     lines = answer.out.splitlines()
-    for option in options_of([conf_folder()]):
+    for option in options_for("train", [conf_folder()]):
         group, _, name = option.rpartition("/")
         if group.startswith("hydra") and group != "hydra/launcher":
             continue
@@ -52,6 +52,11 @@ def test_help_shows_every_option_of_every_group_with_a_line_and_the_overrides_pe
     needed = answer.out.partition("The overrides people need:\n")[2].partition("\n\n")[0]
     assert len(needed.splitlines()) == 10
     assert "--config RUN/mdm_config.yaml" in answer.out
+
+
+def test_help_shows_no_group_that_the_verb_cannot_take(shell):
+    assert (conf_folder() / "terrain").is_dir()
+    assert "  terrain\n" not in shell.train("--help").out
 
 
 def test_help_shows_the_users_own_options_whatever_is_in_their_comments(shell):

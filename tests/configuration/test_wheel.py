@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from command_line import TINY, write_clips
-from parc.configuration.hydra_help import conf_folder, options_of
+from parc.configuration.hydra_help import conf_folder, options_for
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -67,7 +67,7 @@ def test_the_wheel_alone_shows_help_trains_and_sweeps(installed, tmp_path, human
 
     shown = call(installed, tmp_path, "-m", "parc.train", "--help")
     assert shown.returncode == 0, shown.stderr
-    for option in options_of([conf_folder()]):
+    for option in options_for("train", [conf_folder()]):
         if not option.startswith("hydra/") or option.startswith("hydra/launcher/"):
             assert f" {option.rpartition('/')[2]} " in shown.stdout
     config = call(installed, tmp_path, "-m", "parc.train", "--cfg", "job", "model=mdm_small")

@@ -25,6 +25,17 @@ def options_of(folders: list[Path]) -> list[str]:
     return sorted({path.with_suffix("").as_posix() for path in paths if len(path.parts) > 1})
 
 
+def options_for(config_name: str, folders: list[Path]) -> list[str]:
+    """Return the options of the groups that a primary config composes, as `group/option`.
+
+    Args:
+        config_name: of the primary config.
+        folders: of configs: the project's, and the user's own.
+    """
+    composed = {group.partition("/")[0] for group in _chosen(config_name, folders)}
+    return [option for option in options_of(folders) if option.partition("/")[0] in composed]
+
+
 def iteration_overrides(name: str, folders: list[Path], before: str | None = None) -> list[str]:
     """Return the overrides that choose an iteration: its option, or `iteration=next` and its name where it has none.
 
@@ -57,15 +68,15 @@ def help_text(config_name: str, folders: list[Path]) -> str:
 
 
 def _option_lines(config_name: str, folders: list[Path]) -> str:
-    primary = [folder / f"{config_name}.yaml" for folder in folders]
-    chosen = _defaults(folders[0], next(path for path in primary if path.is_file()))
+    chosen, options = _chosen(config_name, folders), set(options_for(config_name, folders))
     groups: dict[str, list[Path]] = {}
     for folder in folders:
         for path in sorted(folder.rglob("*.yaml")):
             group = path.parent.relative_to(folder).as_posix()
-            if group != "." and (not group.startswith("hydra") or group in _SHOWN_HYDRA_GROUPS):
+            shown = not group.startswith("hydra") or group in _SHOWN_HYDRA_GROUPS
+            if shown and f"{group}/{path.stem}" in options:
                 groups.setdefault(group, []).append(path)
-    width = max(len(path.stem) for paths in groups.values() for path in paths) + 2
+    width = max((len(path.stem) for paths in groups.values() for path in paths), default=0) + 2
     lines = []
     for group, paths in sorted(groups.items()):
         lines.append(f"  {group}")
@@ -73,6 +84,12 @@ def _option_lines(config_name: str, folders: list[Path]) -> str:
             mark = "*" if chosen.get(group) == path.stem else " "
             lines.append(f"   {mark} {path.stem:<{width}}{_first_comment(path)}")
     return "\n".join(lines)
+
+
+def _chosen(config_name: str, folders: list[Path]) -> dict[str, str]:
+    """Return the default option of each group that a primary config composes."""
+    primary = [folder / f"{config_name}.yaml" for folder in folders]
+    return _defaults(folders[0], next(path for path in primary if path.is_file()))
 
 
 def _defaults(conf: Path, primary: Path) -> dict[str, str]:

@@ -1,16 +1,13 @@
 """A SLURM of shell scripts: its programs answer what a test tells them to, and note what they were asked."""
 
-import json
 import os
 import shlex
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from parc.cluster import following, slurm_queue
-from parc.stages.progress import Progress, write_progress
 
 
 class FakeSlurm:
@@ -57,29 +54,3 @@ def looks(monkeypatch) -> list[float]:
 
     monkeypatch.setattr(following, "time", SimpleNamespace(sleep=pause))
     return pauses
-
-
-def record(sweep: Path, *job_ids: str | None, **what: Any) -> list[Path]:
-    """Write the record of a sweep of ten epochs a job; return the folders of its jobs."""
-    runs = [sweep / f"run_{number}" for number in range(len(job_ids))]
-    for run in runs:
-        run.mkdir(parents=True)
-    jobs = [
-        {
-            "overrides": [f"seed={number}"],
-            "folder": str(run),
-            "log": str(run / "job.log"),
-            "total": 10,
-            "unit": "epochs",
-        }
-        | {"job_id": job_id, "state": None}
-        | what
-        for number, (job_id, run) in enumerate(zip(job_ids, runs, strict=True))
-    ]
-    (sweep / "sweep.json").write_text(json.dumps(jobs))
-    return runs
-
-
-def finish(run: Path, total: int = 10) -> None:
-    """Let a run's own files say that it is finished."""
-    write_progress(run, Progress(total, total, "epochs", {"training loss": 0.5}, finished=True))

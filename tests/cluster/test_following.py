@@ -9,8 +9,8 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
+from recorded_sweeps import finish, record
 
-from conftest import finish, record  # of this folder
 from parc.cluster.sweep_lock import sweep_lock
 from parc.cluster.sweep_plan import read_sweep
 from parc.configuration.errors import UserError

@@ -10,7 +10,7 @@ from filelock import Timeout
 from parc.configuration.errors import UserError
 from parc.configuration.files import is_held, locked
 
-_LOCK_FILE = ".sweep.lock"
+_LOCK_FILE = ".sweep_in_use"  # not called a lock: those belong to runs, and keep them from being deleted
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 

@@ -24,10 +24,8 @@ def main() -> int:
 def show_sweep(folder: Path, wait: bool) -> int:
     """Print the table of a sweep; return the exit code."""
     from parc.cluster.following import conclude, follow
-    from parc.cluster.sweep_plan import read_sweep
 
-    jobs = read_sweep(folder)
-    well = follow(folder, jobs) if wait else conclude(folder, jobs)
+    well = follow(folder) if wait else conclude(folder)
     return 0 if well else EXIT_USER_ERROR
 
 

@@ -125,7 +125,7 @@ def test_a_signal_stops_the_sweep_with_everything_saved_and_the_same_command_goe
         os.killpg(process.pid, sent)  # as a terminal does: to all processes of its session
         said, _ = process.communicate(timeout=120)
     assert process.returncode == EXIT_INTERRUPTED, said
-    assert [row["state"] for row in table()] == ["stopped", "waiting"], said
+    assert [row["state"] for row in table()] == ["stopped", "stopped"], said
     job = Path(table()[0]["folder"])
     step = read_checkpoint(job / "checkpoints" / "latest.ckpt").state["step"]
     assert 0 < step < 400

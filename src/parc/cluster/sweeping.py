@@ -15,7 +15,6 @@ from parc.configuration.hydra_messages import in_one_line, is_of_hydra
 from parc.configuration.marks import absolute
 from parc.configuration.origins import key_of, key_of_override, origin_of, overrides_of, own_folders, with_origin
 from parc.configuration.trusted import trust_composed
-from parc.stages.run_folder import delete_runs
 from parc.stages.stage import Run, read_run
 
 
@@ -25,7 +24,7 @@ def checked_sweep(
     """Compose every job and check its form.
 
     A job's folder lies in the one that its config names, under its swept overrides and a hash of all; a single job that
-    sweeps nothing is that run itself. `overwrite=true` is acted on here, once all jobs are known to be in form.
+    sweeps nothing is that run itself.
 
     Raises:
         UserError: a job is not in form; names the job and the key.
@@ -42,14 +41,12 @@ def checked_sweep(
         runs.append(run)
         if overwrite:
             anew.append(run.config_path)
-    delete_runs(anew)
     if len(runs) == 1:
-        return Sweep(runs[0].folder, None, jobs, runs)
+        return Sweep(runs[0].folder, None, jobs, runs, anew)
     together = Path(os.path.commonpath([run.folder.parent for run in runs]))
     data = Path(runs[0].settings.data_dir)
-    return Sweep(
-        together, together.relative_to(data).as_posix() if together.is_relative_to(data) else together.name, jobs, runs
-    )
+    name = together.relative_to(data).as_posix() if together.is_relative_to(data) else together.name
+    return Sweep(together, name, jobs, runs, anew)
 
 
 def _composed(
@@ -84,11 +81,7 @@ def checked_launcher(master: DictConfig, loader: ConfigLoader, launcher: object)
     Raises:
         UserError: names the key, and where it came from.
     """
-    if not hasattr(launcher, "launch_sweep"):
-        raise UserError(
-            f"hydra/launcher={master.hydra.runtime.choices.get('hydra/launcher')}: cannot start the jobs of parc; expected "
-            "one of parc's launchers, as --help shows them; nothing was started"
-        )
+    refuse_other_launcher(master, launcher)
     try:
         if check := getattr(launcher, "check_settings", None):
             check(launcher_settings(master))
@@ -96,6 +89,19 @@ def checked_launcher(master: DictConfig, loader: ConfigLoader, launcher: object)
         plain = [each for each in overrides_of(master.hydra) if "," not in each]
         origin = origin_of(key_of(error), master.hydra, loader, plain)
         raise UserError(f"{with_origin(error, origin)}; nothing was started") from error
+
+
+def refuse_other_launcher(composed: DictConfig, launcher: object) -> None:
+    """Check that a launcher is one of parc's.
+
+    Raises:
+        UserError: it is not.
+    """
+    if not hasattr(launcher, "launch_sweep") or not hasattr(launcher, "launch_chain"):
+        raise UserError(
+            f"hydra/launcher={composed.hydra.runtime.choices.get('hydra/launcher')}: cannot start the jobs of parc; expected "
+            "one of parc's launchers, as --help shows them; nothing was started"
+        )
 
 
 def refuse_other_sweeper() -> NoReturn:

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import fcntl
 import os
 import re
 import shutil
@@ -101,6 +102,23 @@ def locked(path: Path, timeout: float = -1.0) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def is_held(path: Path) -> bool:
+    """Say whether a live process holds a lock file. Reading it is enough; one that may not be read counts as free."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)  # filelock would have to write
+    except BlockingIOError:
+        return True
+    except OSError:  # a file system that cannot lock, where nothing is held
+        return False
+    finally:
+        os.close(handle)
+    return False
 
 
 def _cannot_lock(path: Path) -> UserError:

@@ -11,7 +11,7 @@ from pathlib import Path
 from filelock import Timeout
 
 from parc.configuration.errors import UserError
-from parc.configuration.files import PART_SUFFIX, locked, write_text_whole
+from parc.configuration.files import PART_SUFFIX, is_held, locked, write_text_whole
 
 LOCK_FILE = ".lock"
 OWNER_FILE = ".lock_owner.json"
@@ -99,13 +99,7 @@ def _remove_leftovers(folder: Path) -> None:
 
 def is_locked(folder: Path) -> bool:
     """Say whether a live process holds a run's folder."""
-    if not (folder / LOCK_FILE).is_file():
-        return False
-    try:
-        with locked(folder / LOCK_FILE, timeout=0.0):
-            return False
-    except Timeout:
-        return True
+    return is_held(folder / LOCK_FILE)
 
 
 def _remove_unused(folder: Path) -> None:

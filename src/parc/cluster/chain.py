@@ -21,7 +21,7 @@ from parc.configuration.errors import EXIT_USER_ERROR, UserError, nearest_name
 from parc.configuration.hydra_help import conf_folder
 from parc.configuration.hydra_messages import in_one_line, is_of_hydra
 from parc.configuration.origins import key_of_override
-from parc.stages.run_folder import delete_runs
+from parc.stages.overwriting import delete_runs
 from parc.stages.stage import Run
 
 log = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ def run_chain(arguments: list[str], options: Path | None = None) -> None:
         log.info("the chain is finished")
         return
     folder = Path(links[0].run.settings.data_dir) / "chains" / "-".join(iterations)
-    anew = [each.run.config_path for each in composed if each.overwrite]
+    anew = [each.run.files for each in composed if each.overwrite]
     if "SlurmLauncher" in links[0].launcher["_target_"]:
         resources = _checked_resources(folder, links)
         delete_runs(anew)

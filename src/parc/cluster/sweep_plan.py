@@ -10,11 +10,11 @@ from typing import Any
 
 from parc.configuration.errors import UserError
 from parc.configuration.files import write_text_whole
+from parc.stages.run_folder import JOB_LOG_FILE
 from parc.stages.settings import Length
 from parc.stages.stage import Run
 
 SWEEP_FILE = "sweep.json"
-LOG_FILE = "job.log"
 LONGEST_NAME = 80
 
 
@@ -61,7 +61,7 @@ class Sweep:
 def job_of(run: Run[Any], overrides: list[str]) -> SweepJob:
     """Return what is recorded of a job that has not been started."""
     length: Length = run.settings.length
-    return SweepJob(overrides, str(run.folder), str(run.folder / LOG_FILE), length.total, length.unit)
+    return SweepJob(overrides, str(run.folder), str(run.folder / JOB_LOG_FILE), length.total, length.unit)
 
 
 def job_name(swept: Sequence[str], overrides: Sequence[str]) -> str:

@@ -99,8 +99,12 @@ def _is_path(value: Any) -> bool:
 
 
 def absolute(path: str) -> str:
-    """Return a path that means the same from any folder: variables and ~ expanded, from the root of the file system."""
-    return str(Path(os.path.expandvars(path)).expanduser().absolute())
+    """Return a path that means the same from any folder: variables and ~ expanded, from the root of the file system.
+
+    What variables leave nothing of stays nothing: the current folder is not what they meant.
+    """
+    expanded = os.path.expandvars(path)
+    return str(Path(expanded).expanduser().absolute()) if expanded else ""
 
 
 def moved(path: str, old: str, new: str) -> str:

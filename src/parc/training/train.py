@@ -26,13 +26,11 @@ from parc.training.evaluation import HeldoutLoss
 from parc.training.loop import Outputs, run_loop, save_final
 from parc.training.ranks import Ranks, find_others, find_ranks, join_ranks, leave_ranks, naming_lost_ranks
 from parc.training.run_log import Display, WandbLogger, heldout_before_and_after
-from parc.training.settings import CONFIG_FILE, TrainSettings
+from parc.training.settings import CONFIG_FILE, LOG_FILE, TrainSettings
 from parc.training.starting import Start, find_start, find_statistics, refuse_other_clips
 from parc.training.state import TrainingState
 
 log = logging.getLogger(__name__)
-
-LOG_FILE = "train.log"
 
 
 def train(settings: TrainSettings) -> None:

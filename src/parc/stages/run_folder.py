@@ -12,7 +12,7 @@ from pathlib import Path
 from filelock import Timeout
 
 from parc.configuration.errors import UserError
-from parc.configuration.files import PART_SUFFIX, locked, write_text_whole
+from parc.configuration.files import PART_SUFFIX, is_in_place, locked, watched, write_text_whole
 
 LOCK_FILE = ".lock"
 OWNER_FILE = ".lock_owner.json"
@@ -23,6 +23,8 @@ _PART_NAME = re.compile(rf"\..+\.\w{{8}}{re.escape(PART_SUFFIX)}")  # as `write_
 @contextlib.contextmanager
 def lock_run_folder(folder: Path) -> Iterator[None]:
     """Hold a run's folder for this process; the lock goes with the process, however it ends.
+
+    A folder that is renamed, deleted or unmounted meanwhile is not made anew: what is to be written there is refused.
 
     Raises:
         UserError: another process holds it (which one), or the folder cannot be written.
@@ -35,18 +37,20 @@ def lock_run_folder(folder: Path) -> Iterator[None]:
             raise _in_use(folder) from None
         except UserError as error:
             raise UserError(f"output_dir {error}") from error
+        held.enter_context(watched(folder))
         _remove_leftovers(folder)
         try:
             owner = {"host": socket.gethostname(), "process": os.getpid(), "job": os.environ.get("SLURM_JOB_ID")}
             write_text_whole(folder / OWNER_FILE, json.dumps(owner))
             yield
         finally:
-            (folder / OWNER_FILE).unlink(missing_ok=True)
-            _remove_unused(folder)
-            if not folder.exists():
-                with contextlib.suppress(OSError):  # another run has come to live there
-                    for parent in missing:
-                        parent.rmdir()
+            if is_in_place(folder):
+                (folder / OWNER_FILE).unlink(missing_ok=True)
+                _remove_unused(folder)
+                if not folder.exists():
+                    with contextlib.suppress(OSError):  # another run has come to live there
+                        for parent in missing:
+                            parent.rmdir()
 
 
 def _remove_leftovers(folder: Path) -> None:

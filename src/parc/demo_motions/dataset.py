@@ -156,6 +156,8 @@ def _our_clips(folder: Path) -> list[Path]:
 
 
 def _is_whole(path: Path) -> bool:
+    if not path.is_file():
+        return False
     try:
         # Opening compares the file's size with what its header says; a file cut short is refused.
         with safetensors.safe_open(path, framework="pt"):

@@ -10,6 +10,7 @@ from typing import Protocol, runtime_checkable
 import yaml
 
 from parc.anim.clip_files import CLIP_SUFFIXES
+from parc.anim.file_digests import status_of_file
 from parc.configuration.errors import UserError, nearest_name
 from parc.configuration.files import read_text, read_yaml, write_text_whole
 from parc.configuration.paths import expanded_home, refuse_undecodable, typed_path
@@ -107,8 +108,8 @@ class ClipDataset:
         """List the clips without reading them, in an order that depends on nothing but their names.
 
         Raises:
-            UserError: a source is missing or holds no clips, a manifest is broken or names a clip that is not there, two
-                clips have one name, or a name is no text.
+            UserError: a source is missing or holds no clips, a clip is no file, a manifest is broken or names a clip that is
+                not there, two clips have one name, or a name is no text.
         """
         entries: list[ClipEntry] = []
         for source in self.sources:
@@ -158,6 +159,8 @@ def _walk(root: Path) -> list[ClipEntry]:
         inside = Path(folder).relative_to(root).parts
         motion_class = inside[0] if inside else root.resolve().name
         entries += [ClipEntry(Path(folder, name), motion_class) for name in sorted(files) if _is_clip(name)]
+    for entry in entries:
+        status_of_file(entry.path)
     return entries
 
 

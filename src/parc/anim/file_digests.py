@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 from pathlib import Path
 from typing import TypeAlias
 
@@ -17,6 +18,7 @@ from parc.configuration.files import PART_SUFFIX, locked, refuse_too_large, writ
 
 KnownFiles: TypeAlias = dict[str, tuple[int, int, str]]  # size, time (ns) and SHA-256 of a file, by its path
 _KNOWN_FILES = TypeAdapter(KnownFiles)
+_KINDS = {stat.S_IFDIR: "folder", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket"}
 _PATIENCE = 10.0  # seconds; others hold the record only while they write it
 
 
@@ -29,27 +31,45 @@ def file_digests(record: Path, paths: list[Path]) -> dict[Path, str]:
         paths: the files.
 
     Raises:
-        UserError: a file cannot be read, or is too large for a clip.
+        UserError: a file cannot be read, is none, or is too large for a clip.
     """
     known = read_known_files(record)
     seen: KnownFiles = {}
     digests = {}
     for path in paths:
         name = os.path.realpath(path)
+        status = status_of_file(path)
         try:
             refuse_too_large(path, LARGEST_CLIP)
-            status = path.stat()
             old = known.get(name)
             if not old or old[:2] != (status.st_size, status.st_mtime_ns):
                 old = (status.st_size, status.st_mtime_ns, hashlib.sha256(path.read_bytes()).hexdigest())
         except OSError as error:
-            raise UserError(
-                f"{path}: the clip cannot be read ({error.strerror}); put it back or take it out"
-            ) from error
+            raise _unreadable(path, error) from error
         seen[name], digests[path] = old, old[2]
     if not seen.items() <= known.items():
         _remember(record, seen)
     return digests
+
+
+def status_of_file(path: Path) -> os.stat_result:
+    """Return what the file system says of a clip. It is not opened: reading a pipe may never end.
+
+    Raises:
+        UserError: there is none, or it is no file.
+    """
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    if not stat.S_ISREG(status.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "device")
+        raise UserError(f"{path}: a {kind}, expected a clip file; take it out of the dataset")
+    return status
+
+
+def _unreadable(path: Path, error: OSError) -> UserError:
+    return UserError(f"{path}: the clip cannot be read ({error.strerror}); put it back or take it out")
 
 
 def read_known_files(record: Path) -> KnownFiles:

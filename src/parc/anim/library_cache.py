@@ -194,7 +194,7 @@ def write_prepared(path: Path, key: str, prepared: PreparedClips) -> None:
 def load_prepared(path: Path, key: str, report: bool = True) -> PreparedClips | None:
     """Return the data of this key; None where there is none, or one that is damaged: it is made anew."""
     try:
-        if not path.exists():
+        if not path.is_file():
             return None
         description, tensors = read_tensors(path, CACHE_FORMAT)
         if description.get("key") != key:

@@ -59,7 +59,7 @@ def run_chain(arguments: list[str], options: Path | None = None) -> None:
         return
     runs = [each.run for each in links]
     folder = Path(runs[0].settings.data_dir) / CHAINS / "-".join(iterations)
-    anew = [each.run.config_path for each in composed if each.overwrite]
+    anew = [each.run.files for each in composed if each.overwrite]
     chain = Sweep(folder, None, [_job(each) for each in links], runs, anew)
     links[0].launcher.launch_chain(chain, [each.launcher_settings | stages[each.stage] for each in links])
 

@@ -20,7 +20,7 @@ from parc.cluster.sweep_table import FAILED, FINISHED, STOPPED, WAITING, plain_c
 from parc.configuration.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR
 from parc.configuration.messages import duration
 from parc.configuration.provenance import continue_command
-from parc.stages.run_folder import delete_runs
+from parc.stages.overwriting import delete_runs
 
 
 def run_jobs(sweep: Sweep, stop_at_failure: bool = False) -> None:

@@ -19,7 +19,7 @@ from parc.cluster.slurm_settings import SlurmSettings, slurm_settings
 from parc.cluster.sweep_lock import stop_signals_held_back, sweep_lock
 from parc.cluster.sweep_plan import SWEEP_FILE, Sweep, SweepJob, write_sweep
 from parc.configuration.errors import EXIT_USER_ERROR, UserError
-from parc.stages.run_folder import delete_runs
+from parc.stages.overwriting import delete_runs
 from parc.stages.stage import Run
 
 log = logging.getLogger(__name__)

@@ -12,11 +12,12 @@ from typing import Any
 from parc.configuration.errors import UserError
 from parc.configuration.files import read_text, write_text_whole
 from parc.configuration.pieces import checked_arguments
+from parc.stages.overwriting import RunFiles
+from parc.stages.run_folder import JOB_LOG_FILE
 from parc.stages.settings import Length
 from parc.stages.stage import Run
 
 SWEEP_FILE = "sweep.json"
-LOG_FILE = "job.log"
 LONGEST_NAME = 80
 CHAINS = "chains"  # the folder of all chains, in the data folder
 
@@ -53,20 +54,20 @@ class Sweep:
         name: what it is called where its jobs are shown together; None for a single job.
         jobs: what is recorded of each.
         runs: what each does.
-        anew: where the runs that are to start anew keep their configs; whoever runs or sends the jobs deletes these runs.
+        anew: what the runs that are to start anew wrote before; whoever runs or sends the jobs deletes it.
     """
 
     folder: Path
     name: str | None
     jobs: list[SweepJob]
     runs: list[Run[Any]]
-    anew: list[Path] = field(default_factory=list)
+    anew: list[RunFiles] = field(default_factory=list)
 
 
 def job_of(run: Run[Any], overrides: list[str]) -> SweepJob:
     """Return what is recorded of a job that has not been started."""
     length: Length = run.settings.length
-    return SweepJob(overrides, str(run.folder), str(run.folder / LOG_FILE), length.total, length.unit)
+    return SweepJob(overrides, str(run.folder), str(run.folder / JOB_LOG_FILE), length.total, length.unit)
 
 
 def job_name(swept: Sequence[str], overrides: Sequence[str]) -> str:

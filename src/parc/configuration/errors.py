@@ -26,8 +26,10 @@ class SettingsError(UserError):
         super().__init__(f"{key}: {complaint}" if key else complaint)
 
 
-class Interrupted(Exception):
+class Interrupted(BaseException):
     """A run that was asked to stop and has saved its state; the message says how to go on.
+
+    Like KeyboardInterrupt it is no error, so that nobody who catches those takes it for one of their own.
 
     Attributes:
         signals: the numbers of the signals that came; none where another process of the run got one.

@@ -109,9 +109,13 @@ def _is_path(value: Any) -> bool:
 def absolute(path: str) -> str:
     """Return a path that means the same from any folder: variables and ~ expanded, from the root of the file system.
 
+    What variables leave nothing of stays nothing: the current folder is not what they meant.
+
     Raises:
         UserError: no file can have it, or ~ stands for nobody's home.
     """
+    if not os.path.expandvars(path):
+        return ""
     path = str(typed_path(path).absolute())
     refuse_undecodable(path)  # the folder that it begins in may have any name
     return path

@@ -15,7 +15,7 @@ from parc.anim.library_cache import PreparedClips, open_prepared_clips
 from parc.anim.motion_library import Frames, MotionLibrary, runs
 from parc.anim.rotations import heading
 from parc.configuration.errors import UserError
-from parc.configuration.schema import FilePath, MayChange
+from parc.configuration.schema import MayChange, OutputFolder
 from parc.motion_generator.canonical_frame import RelativeZStyle, canonical_frames, frames_to_canonical
 from parc.motion_generator.denoiser import MAX_HEIGHT
 from parc.motion_generator.heightmap_augmentation import HeightmapAugmentation
@@ -145,7 +145,7 @@ class MDMHeightfieldContactMotionSampler:
         augmentation: HeightmapAugmentation,
         angle_noise_scale: float,
         pos_noise_scale: float,
-        sampler_save_folder: MayChange[FilePath],
+        sampler_save_folder: MayChange[OutputFolder],
     ) -> None:
         if not 1 <= num_previous_states < num_frames:
             raise UserError(

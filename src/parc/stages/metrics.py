@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TypeAlias
 
-from parc.configuration.files import unwritable, write_text_whole
+from parc.configuration.files import refuse_lost_folder, unwritable, write_text_whole
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +75,7 @@ class Metrics:
         """
         if _step(row) in self._steps:
             return
+        refuse_lost_folder(self.path)
         try:
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")

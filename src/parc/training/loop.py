@@ -88,13 +88,14 @@ def run_loop(
         UserError: too many steps in a row were not finite, or a checkpoint cannot be written.
     """
     model = state.model
+    if state.step == 0 and outputs:
+        _measure_before(state, heldout, outputs)
+    ranks.wait_for_first(state.step)
     network: nn.Module = DistributedDataParallel(model) if ranks.count > 1 else model
     weights = list(model.denoiser.parameters())
     steps = range(state.step, trainer.total_steps)
     epoch_began = latest_saved = time.monotonic()
     steps_here = 0
-    if state.step == 0 and outputs:
-        _measure_before(state, heldout, outputs)
     model.denoiser.train()
     for windows, draws in batches(
         steps, seed=seed, sampler=sampler, model=model, batch_size=trainer.batch_size, ranks=ranks, device=device
@@ -108,11 +109,15 @@ def run_loop(
         grad_norm = nn.utils.clip_grad_norm_(weights, trainer.max_grad_norm)
 
         # One look at the step for all processes, for which a GPU is waited for once: its numbers, whether they are finite,
-        # whether a signal came.
+        # whether a signal came, whether rank 0 wants to save.
+        due = outputs is not None and time.monotonic() - latest_saved > 60 * trainer.minutes_per_latest
         numbers = torch.cat([terms.detach(), grad_norm.detach()[None]]).double()
-        flags = [~torch.isfinite(numbers).all(), torch.full((), stop.requested, device=device)]
+        flags = [
+            ~torch.isfinite(numbers).all(),
+            *(torch.full((), flag, device=device) for flag in (stop.requested, due)),
+        ]
         seen = ranks.mean(torch.cat([numbers, torch.stack(flags).double()]))
-        numbers, (broken, stopping) = seen[:-2], (flag > 0 for flag in seen[-2:].tolist())
+        numbers, (broken, stopping, due) = seen[:-3], (flag > 0 for flag in seen[-3:].tolist())
         if broken:
             _skip_step(state, trainer, _clips_to_blame(state, trainer, sampler, seed, device))
         else:
@@ -125,7 +130,8 @@ def run_loop(
         state.step += 1
         steps_here += 1
 
-        if state.step % trainer.iters_per_epoch == 0:
+        epoch_is_over = state.step % trainer.iters_per_epoch == 0
+        if epoch_is_over:
             if outputs:
                 seconds = time.monotonic() - epoch_began
                 speed = steps_here * trainer.batch_size / seconds
@@ -137,10 +143,12 @@ def run_loop(
                 save_epoch_checkpoint(state, trainer, outputs)
         finished = state.step == trainer.total_steps
         # While steps are skipped, the weights may be on their way to ruin: the last save is left as it is.
-        due = time.monotonic() - latest_saved > 60 * trainer.minutes_per_latest and not state.skipped_in_a_row
-        if outputs and not finished and (stopping or due):
+        saving = not finished and (stopping or (due and not state.skipped_in_a_row))
+        if outputs and saving:
             save(state, outputs, outputs.folder / CHECKPOINT_FOLDER / LATEST_CHECKPOINT)
             latest_saved = time.monotonic()
+        if epoch_is_over or saving:
+            ranks.wait_for_first(state.step)
         if stopping and not finished:
             ranks.meet(device)  # a process that leaves takes the others with it: not before the first has saved
             name = signal.Signals(stop.signals[0]).name if stop.requested else "a signal to another rank"

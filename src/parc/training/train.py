@@ -22,15 +22,21 @@ from parc.stages.run_folder import lock_run_folder
 from parc.stages.stopping import StopRequest
 from parc.training.device import compute_deterministically, find_device
 from parc.training.loop import Outputs, run_loop, save_final
-from parc.training.ranks import Ranks, find_others, find_ranks, join_ranks, leave_ranks, naming_lost_ranks
+from parc.training.ranks import (
+    Ranks,
+    await_others,
+    find_others,
+    find_ranks,
+    join_ranks,
+    leave_ranks,
+    naming_lost_ranks,
+)
 from parc.training.run_log import Display, WandbLogger, heldout_before_and_after
-from parc.training.settings import CONFIG_FILE, TrainSettings
+from parc.training.settings import CONFIG_FILE, LOG_FILE, TrainSettings
 from parc.training.starting import Start, find_start, find_statistics, refuse_other_clips
 from parc.training.state import TrainingState
 
 log = logging.getLogger(__name__)
-
-LOG_FILE = "train.log"
 
 
 def train(settings: TrainSettings) -> None:
@@ -46,19 +52,22 @@ def train(settings: TrainSettings) -> None:
     device = find_device(settings.device, ranks)
     compute_deterministically(settings.threads)
     with StopRequest() as stop, _run_folder(settings, ranks), naming_lost_ranks(ranks):
-        character = settings.character.read()
-        sampler = settings.sampler.make()
-        start = find_start(settings, character)
-        others = None if ranks.is_first else find_others(ranks)  # once rank 0 has prepared everything: it alone writes
-        split = start.split if start else HeldoutSplit()
-        clips = sampler.prepare(settings.dataset.entries(), settings.dataset.limits, character, split).digests
-        if start and start.own:
-            refuse_other_clips(folder, clips, start.own.clips)
-        statistics = find_statistics(settings, sampler, character, start, ranks)
-        if ranks.is_first:
-            settings.record.write(folder / CONFIG_FILE)
-            others = find_others(ranks)
-        join_ranks(ranks, device, others)
+        with stop.at_once(f"before the first step, nothing is lost; to go on: {continue_command()}"):
+            character = settings.character.read()
+            sampler = settings.sampler.make()
+            start = find_start(settings, character)
+            if not ranks.is_first:
+                ranks = find_others(ranks)  # once rank 0 has prepared everything: it alone writes
+            split = start.split if start else HeldoutSplit()
+            clips = sampler.prepare(settings.dataset.entries(), settings.dataset.limits, character, split).digests
+            if start and start.own:
+                refuse_other_clips(folder, clips, start.own.clips)
+            statistics = find_statistics(settings, sampler, character, start, ranks)
+            if ranks.is_first:
+                settings.record.write(folder / CONFIG_FILE)
+                ranks = find_others(ranks)
+            await_others(ranks, device)
+        join_ranks(ranks, device)
         # One rank's sums serve all, to the last bit.
         statistics = FeatureStatistics(
             *(ranks.from_first(each.to(device)).cpu() for each in (statistics.mean, statistics.std))
@@ -73,6 +82,8 @@ def train(settings: TrainSettings) -> None:
             if outputs:
                 save_final(state, trainer, outputs)
                 log.info("trained: %s%s", folder / FINAL_CHECKPOINT, heldout_before_and_after(outputs.metrics.summary))
+            ranks.wait_for_first(trainer.total_steps + 1)
+            ranks.meet(device)
         leave_ranks(ranks)
 
 

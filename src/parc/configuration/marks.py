@@ -1,6 +1,7 @@
 """What is marked in the types of a config's settings, read off its values: which are paths, which may change on resume."""
 
 import copy
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path

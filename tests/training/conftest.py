@@ -10,6 +10,12 @@ def few_clips(humanoid, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def many_clips(humanoid, tmp_path_factory):
+    """Enough clips that some are held out."""
+    return write_clips(tmp_path_factory.mktemp("many clips"), humanoid, 21)
+
+
+@pytest.fixture(scope="session")
 def tiny_config(few_clips):
     return composed(f"dataset.motion_lib_file={few_clips}")
 

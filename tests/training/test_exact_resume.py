@@ -90,10 +90,8 @@ def test_stops_between_skipped_steps_change_nothing(tiny_config, tmp_path, monke
     assert result(tmp_path / "stopped")[1]["skipped"] == sum(calls[:12])
 
 
-def test_heldout_losses_and_the_best_one_survive_stops(humanoid, tiny_config, tmp_path, monkeypatch):
-    # Enough clips that some are held out.
-    clips = write_clips(tmp_path / "clips", humanoid, 21)
-    config = changed(tiny_config, dataset__motion_lib_file=str(clips), trainer__heldout_windows=8)
+def test_heldout_losses_and_the_best_one_survive_stops(many_clips, tiny_config, tmp_path, monkeypatch):
+    config = changed(tiny_config, dataset__motion_lib_file=str(many_clips), trainer__heldout_windows=8)
     train(changed(config, folder=tmp_path / "undisturbed"))
     train_with_stops(changed(config, folder=tmp_path / "stopped"), monkeypatch, [3, 9])
     assert_same_result(tmp_path / "undisturbed", tmp_path / "stopped")

@@ -266,7 +266,10 @@ def training(_: Arrays) -> Arrays:
     shown_in_rows = [name for name in rows[0] if name.startswith("train/") or name in ("grad_norm", "learning_rate")]
     found = {f"rows.{name}": torch.tensor([row[name] for row in rows]) for name in shown_in_rows}
     for part in ("model", "ema"):
-        found |= {f"{part}.{name}": glimpse(weight) for name, weight in getattr(checkpoint, part).items()}
+        for name, weight in getattr(checkpoint, part).items():
+            # The biases of keys change nothing, so that their gradients are rounding, which the optimiser makes large.
+            if not name.endswith("in_proj_bias"):
+                found[f"{part}.{name}"] = glimpse(weight)
     return found
 
 

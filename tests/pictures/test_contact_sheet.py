@@ -19,6 +19,9 @@ from parc.pictures.contact_sheet import (
 )
 
 
+pytestmark = pytest.mark.usefixtures("coarse_pictures")
+
+
 @pytest.fixture(scope="module")
 def clip(humanoid):
     return standing_clip(humanoid, torch.zeros(12, 12), start=(1.6, 2.0), end=(3.2, 2.0), frames=15)

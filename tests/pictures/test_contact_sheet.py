@@ -18,7 +18,6 @@ from parc.pictures.contact_sheet import (
     read_classes,
 )
 
-
 pytestmark = pytest.mark.usefixtures("coarse_pictures")
 
 

@@ -13,7 +13,6 @@ from parc.configuration.errors import UserError
 from parc.pictures.filmstrip import draw_filmstrip, filmstrip_figure
 from parc.pictures.palette import write_figure
 
-
 pytestmark = pytest.mark.usefixtures("coarse_pictures")
 
 

@@ -84,7 +84,7 @@ def test_a_damaged_final_checkpoint_is_made_again(tiny_config, tmp_path, undistu
 
 def test_the_last_few_epochs_are_kept(tiny_config, tmp_path):
     train(changed(tiny_config, folder=tmp_path / "run", trainer__epochs_per_checkpoint=1, trainer__epochs=5,
-                  trainer__keep_last_checkpoints=2))  # fmt: skip
+                  trainer__iters_per_epoch=1, trainer__keep_last_checkpoints=2))  # fmt: skip
     assert [path.name for path in epoch_checkpoints(tmp_path / "run")] == ["model_epoch_5.ckpt", "model_epoch_4.ckpt"]
     assert (tmp_path / "run" / "final_model.ckpt").is_file()
     assert not (tmp_path / "run" / "checkpoints" / "latest.ckpt").exists()

@@ -53,7 +53,7 @@ def files_below(folder: Path) -> set[Path]:
     return {path for path in folder.rglob("*") if path.is_file()}
 
 
-def test_the_picture_is_named_after_the_path_and_lies_in_the_current_folder(clips, run, elsewhere):
+def test_the_picture_is_named_after_the_path_and_lies_in_the_current_folder(clips, run, elsewhere, coarse_pictures):
     before = files_below(clips) | files_below(run)
     clip = clips / "walking" / "walking_0.safetensors"
     expected = {"walking_0.png": [clip], "clips.png": [clips], "first.png": [run], "first_and_1_more.png": [run, run]}

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+import forked_jobs
 import parc.pipeline
 from command_line import TINY, write_clips
+from parc.cluster import local
 from parc.cluster.chain import run_chain
 from parc.configuration.errors import UserError
 
@@ -26,7 +28,8 @@ def previous_run(iteration: str, data: str = "data") -> str | None:
     return config["iteration"]["previous_run"]
 
 
-def test_iterations_without_a_file_go_on_from_the_one_before(workplace):
+def test_iterations_without_a_file_go_on_from_the_one_before(workplace, monkeypatch):
+    monkeypatch.setattr(local, "_run_job", forked_jobs.run_job)
     run_chain(["iterations=[iter1,iter2,polish]", *CHAIN])
     assert previous_run("iter1") is None
     assert previous_run("iter2") == str(workplace / "data/iter1/p1_train_gen")

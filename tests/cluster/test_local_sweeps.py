@@ -1,4 +1,4 @@
-"""Sweeps on one machine, each job a real process."""
+"""Sweeps on one machine, each job a process; in the slow tests, one that is started as users' are."""
 
 import csv
 import os
@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+import forked_jobs
 from command_line import QUICK, TINY, TINY_MODEL, subprocess_environment, write_clips
+from parc.cluster import local
 from parc.cluster.local import _run_job
 from parc.cluster.sweep_plan import SweepJob, read_sweep
 from parc.configuration.errors import EXIT_INTERRUPTED
@@ -46,7 +48,8 @@ def table() -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_a_job_that_fails_in_the_middle_does_not_stop_the_rest(shell, workplace):
+def test_a_job_that_fails_in_the_middle_does_not_stop_the_rest(shell, workplace, monkeypatch):
+    monkeypatch.setattr(local, "_run_job", forked_jobs.run_job)
     answer = shell.train(*OWN, *SWEEP)
     assert (answer.code, answer.err) == (1, "")
     rows = table()

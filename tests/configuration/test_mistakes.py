@@ -484,10 +484,6 @@ def test_a_mistake_gives_one_clear_line_and_leaves_nothing(shell, files, argumen
     assert sorted(files.rglob("*")) == before
 
 
-def test_no_message_advises_additions():
-    assert not [message for _, message in MISTAKES if "use +" in message or "To append" in message]
-
-
 @pytest.mark.parametrize(
     "arguments",
     ["modle=mdm", "-m model=mdm,nope", "--config {files}/odd.yaml"],

@@ -18,6 +18,8 @@ from parc.pictures.contact_sheet import (
     read_classes,
 )
 
+pytestmark = pytest.mark.usefixtures("coarse_pictures")
+
 
 @pytest.fixture(scope="module")
 def clip(humanoid):

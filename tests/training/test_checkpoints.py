@@ -15,13 +15,6 @@ from parc.motion_generator.checkpoint_files import checkpoint_files, epoch_check
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tiny_config, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("undisturbed") / "run"
-    train(changed(tiny_config, folder=folder, trainer__epochs_per_checkpoint=1))
-    return folder
-
-
-@pytest.fixture(scope="module")
 def stopped_before(tiny_config, tmp_path_factory):
     config = changed(tiny_config, folder=tmp_path_factory.mktemp("stopped") / "run", trainer__epochs_per_checkpoint=1)
     with pytest.MonkeyPatch.context() as patch:
@@ -80,7 +73,7 @@ def test_with_no_whole_checkpoint_the_run_begins_anew_and_says_so(stopped, undis
 
 def test_a_damaged_final_checkpoint_is_made_again(tiny_config, tmp_path, undisturbed, caplog):
     config = changed(tiny_config, folder=tmp_path / "run", trainer__epochs_per_checkpoint=1)
-    train(config)
+    shutil.copytree(undisturbed, tmp_path / "run")
     path = tmp_path / "run" / "final_model.ckpt"
     path.write_bytes(a_bit_flipped(path.read_bytes()))
     with caplog.at_level("INFO"):
@@ -91,7 +84,7 @@ def test_a_damaged_final_checkpoint_is_made_again(tiny_config, tmp_path, undistu
 
 def test_the_last_few_epochs_are_kept(tiny_config, tmp_path):
     train(changed(tiny_config, folder=tmp_path / "run", trainer__epochs_per_checkpoint=1, trainer__epochs=5,
-                  trainer__keep_last_checkpoints=2))  # fmt: skip
+                  trainer__iters_per_epoch=1, trainer__keep_last_checkpoints=2))  # fmt: skip
     assert [path.name for path in epoch_checkpoints(tmp_path / "run")] == ["model_epoch_5.ckpt", "model_epoch_4.ckpt"]
     assert (tmp_path / "run" / "final_model.ckpt").is_file()
     assert not (tmp_path / "run" / "checkpoints" / "latest.ckpt").exists()

@@ -1,1 +1,1 @@
-"""Terrain: heightfields, touched cells and bounds, distances to the ground. Takes points, never characters."""
+"""Heightfields, touched cells, distances to the ground. Takes points, never characters."""

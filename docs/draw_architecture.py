@@ -8,6 +8,7 @@ import ast
 import re
 import textwrap
 from collections.abc import Iterator
+from functools import cache
 from html import escape
 from itertools import pairwise
 from pathlib import Path
@@ -33,16 +34,19 @@ LETTERS_A_LINE = 34  # of a room's description
 Graph = dict[str, set[str]]
 
 
-def imported_modules(path: Path) -> Iterator[str]:
-    """Yield the dotted names of what a file imports, wherever in the file it does."""
+@cache
+def imported_modules(path: Path) -> list[str]:
+    """Return the dotted names of what a file imports, wherever in the file it does."""
+    names = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return names
 
 
-def _rooms_in(names: Iterator[str]) -> set[str]:
+def _rooms_in(names: list[str]) -> set[str]:
     parts = [name.split(".") for name in names]
     return {each[1] for each in parts if each[0] == "parc" and len(each) > 1}
 
@@ -69,7 +73,7 @@ def imports_of_verbs() -> Graph:
         config = CONF / f"{path.stem}.yaml"
         if config.is_file():
             stage = yaml.safe_load(config.read_text(encoding="utf-8")).get("stage", "")
-            graph[path.stem] |= _rooms_in(iter([stage]))
+            graph[path.stem] |= _rooms_in([stage])
     return graph
 
 
@@ -80,7 +84,7 @@ def groups_of_rooms() -> Graph:
         for target in re.findall(r"_target_: ([\w.]+)", path.read_text(encoding="utf-8")):
             group = path.parent.relative_to(CONF).as_posix()
             plugin = PLUGINS / target.split(".")[1] / "__init__.py"
-            names = imported_modules(plugin) if target.startswith("hydra_plugins.") else iter([target])
+            names = imported_modules(plugin) if target.startswith("hydra_plugins.") else [target]
             for room in highest(_rooms_in(names), imports_of_rooms()):
                 groups[room].add(group if group.startswith("hydra") else group.split("/")[0])
     return groups

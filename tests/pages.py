@@ -7,6 +7,9 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from unittest import mock
+
+import pytest
 
 REPOSITORY = Path(__file__).parents[1]
 README = REPOSITORY / "README.md"
@@ -14,8 +17,9 @@ PAGES = [README, *sorted((REPOSITORY / "docs").glob("*.md"))]
 
 # Trainings of the pages take minutes to days; the same ones take seconds with these added.
 SHORT = "trainer.epochs=2 trainer.iters_per_epoch=5 trainer.batch_size=4 trainer.warmup_steps=0 device=cpu threads=1 logger=off"
+FEW_CLIPS = "dataset.clips=20"  # of the demo's: the fewest of which some are held out
 _FENCED = re.compile(r"^```(python|yaml|bash)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-_INLINE = re.compile(r"`((?:torchrun|python -m parc\.\w+) [^`\n]+)`")
+_INLINE = re.compile(r"`(python -m parc\.\w+ [^`\n]+)`")
 _FILE_NAME = re.compile(r"# ([\w/]+\.(?:py|yaml))\n")
 
 
@@ -77,18 +81,28 @@ class Reader:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
         elif step.kind == "python":
-            self._run([sys.executable, "-c", text], text)
+            self._run_python(text)
         else:
             trains = re.search(r"parc\.(train|pipeline)\b", text) and not re.search(r"--help|--cfg|run_verb", text)
             text = f"{text} {SHORT}" if trains else text
-            self._run(["bash", "-c", text.replace("PYTHONPATH=", "PYTHONPATH=$PYTHONPATH:")], text)
+            text = f"{text} {FEW_CLIPS}" if "experiment=demo" in text else text
+            self._run(text.replace("PYTHONPATH=", "PYTHONPATH=$PYTHONPATH:"))
         self.done.add(step)
 
-    def _run(self, line: list[str], text: str) -> None:
+    def _run_python(self, text: str) -> None:
+        from parc.demo_motions.motion_classes import MOTION_CLASSES
+
+        with pytest.MonkeyPatch.context() as patch, mock.patch.dict(MOTION_CLASSES):
+            patch.chdir(self.folder)
+            exec(compile(text, "a page", "exec"), {"__name__": "__main__"})
+
+    def _run(self, text: str) -> None:
         environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
         environment.pop("DATA_DIR", None)
         environment.setdefault("PYTHONPATH", "")
-        ran = subprocess.run(line, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=300)
+        ran = subprocess.run(
+            ["bash", "-c", text], cwd=self.folder, env=environment, capture_output=True, text=True, timeout=300
+        )
         said = f"{text}\n{ran.stdout}{ran.stderr}"
         assert "Traceback" not in said, said
         assert ran.returncode == 0, said

@@ -235,7 +235,7 @@ def _manifest_entry(manifest: Path, number: int, motion: object) -> ClipEntry:
         raise UserError(f"{where}: '{motion['file']}' names an environment variable that is not set; export it")
     path = manifest.parent / Path(expanded).expanduser()
     if not path.is_file():
-        raise UserError(f"{where}: there is no clip {path}; mend the path or take the motion out")
+        raise UserError(f"{where}: there is no clip {path}; correct the path or remove the motion")
     if path.suffix not in CLIP_SUFFIXES:
         raise UserError(f"{where}: {path} is no clip; expected {' or '.join(CLIP_SUFFIXES)}")
     return ClipEntry(path, "", float(weight))

@@ -74,7 +74,7 @@ def follow(folder: Path, jobs: list[SweepJob]) -> bool:
                 time.sleep(SECONDS_BETWEEN_LOOKS)
     except KeyboardInterrupt:
         numbers = " ".join(sorted({(job.job_id or "").partition("_")[0] for job in jobs}))
-        console.print("the jobs run on", highlight=False)
+        console.print("the jobs keep running", highlight=False)
         console.print(f"to come back: python -m parc.sweep {folder}", highlight=False, soft_wrap=True)
         console.print(f"to cancel them: scancel {numbers}", highlight=False)
         return True
@@ -103,5 +103,5 @@ def conclude(folder: Path, jobs: list[SweepJob]) -> bool:
             if causes:
                 console.print(f"{other}: {causes[-1]}", highlight=False, markup=False, soft_wrap=True)
     if FAILED in states or STOPPED in states:
-        console.print("the same command goes on where they stopped; what is finished stays as it is", highlight=False)
+        console.print("the same command resumes them; what is finished stays as it is", highlight=False)
     return FAILED not in states and STOPPED not in states

@@ -83,7 +83,9 @@ class Reader:
         elif step.kind == "python":
             self._run_python(text)
         else:
-            trains = re.search(r"parc\.(train|pipeline)\b", text) and not re.search(r"--help|--cfg|run_verb", text)
+            trains = re.search(r"parc\.(train|pipeline)\b", text) and not re.search(
+                r"--help|--cfg|--config |run_verb", text
+            )
             text = f"{text} {SHORT}" if trains else text
             text = f"{text} {FEW_CLIPS}" if "experiment=demo" in text else text
             self._run(text.replace("PYTHONPATH=", "PYTHONPATH=$PYTHONPATH:"))
@@ -101,7 +103,7 @@ class Reader:
         environment.pop("DATA_DIR", None)
         environment.setdefault("PYTHONPATH", "")
         ran = subprocess.run(
-            ["bash", "-c", text], cwd=self.folder, env=environment, capture_output=True, text=True, timeout=300
+            ["bash", "-c", text], cwd=self.folder, env=environment, capture_output=True, text=True, timeout=600
         )
         said = f"{text}\n{ran.stdout}{ran.stderr}"
         assert "Traceback" not in said, said

@@ -123,7 +123,7 @@ def test_another_config_in_a_started_folder_is_refused_with_the_differences(shel
     assert answer.code == 1
     assert answer.err == (
         f"error: {shell.folder}/{RUN} was started with another config (model.denoiser.dropout: 0.1 -> 0.2; seed: 0 -> 4); give "
-        f"output_dir={shell.folder}/{RUN}_2 for a new run, or overwrite=true to start this one anew\n"
+        f"output_dir={shell.folder}/{RUN}_2 for a new run, or overwrite=true to start this one over\n"
     )
     assert shell.files() == before
     assert shell.train(*TINY, "model.denoiser.dropout=0.2", "seed=4", f"output_dir={RUN}_2").code == 0

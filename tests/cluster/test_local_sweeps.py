@@ -133,9 +133,9 @@ def test_a_signal_stops_the_sweep_with_everything_saved_and_the_same_command_goe
     step = read_checkpoint(job / "checkpoints" / "latest.ckpt").state["step"]
     assert 0 < step < 400
     assert not is_locked(job)
-    assert "stopped; to go on: python -m parc.train -m dataset=clips" in said
+    assert "stopped; to resume: python -m parc.train -m dataset=clips" in said
 
     again = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert again.returncode == 0, again.stdout + again.stderr
-    assert f"going on from {job}/checkpoints/latest.ckpt, step {step} of 400" in again.stdout
+    assert f"resuming from {job}/checkpoints/latest.ckpt, step {step} of 400" in again.stdout
     assert [row["state"] for row in table()] == ["finished", "finished"]

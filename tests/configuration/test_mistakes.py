@@ -259,7 +259,7 @@ MISTAKES = [
     ),
     (
         "dataset=clips dataset.motion_lib_file={files}/manifest.yaml",
-        "{files}/manifest.yaml: motion 2: there is no clip {files}/nope.safetensors; mend the path or take the motion out",
+        "{files}/manifest.yaml: motion 2: there is no clip {files}/nope.safetensors; correct the path or remove the motion",
     ),
     (
         "character.char_file=nope.xml",

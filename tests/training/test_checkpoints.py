@@ -67,7 +67,7 @@ def test_with_no_whole_checkpoint_the_run_begins_anew_and_says_so(stopped, undis
         path.write_bytes(b"rubbish")
     with caplog.at_level("INFO"):
         train(config)
-    assert "no checkpoint is whole, training begins anew" in caplog.text
+    assert "no checkpoint is intact, training starts from scratch" in caplog.text
     assert_same_result(undisturbed, folder)
 
 

@@ -176,7 +176,7 @@ def test_processes_that_see_different_checkpoints_are_told(tiny_config, tmp_path
         elsewhere = changed(config, folder=tmp_path / "elsewhere")
         second = stack.enter_context(TrainingProcess(elsewhere, tmp_path / "log 1", RANK="1", **shared))
         assert [first.wait(), second.wait()] == [1, 1]
-    assert "rank 1 goes on from step 0, rank 0 from step 4" in second.said()
+    assert "rank 1 resumes from step 0, rank 0 from step 4" in second.said()
 
 
 def torchrun(config, folder: Path, count: int = 2) -> subprocess.Popen:
@@ -206,7 +206,7 @@ def test_torchrun_trains_stops_and_names_a_process_that_died(config, tmp_path):
     said, _ = job.communicate(timeout=60)
     assert job.returncode != 0
     assert said.count("everything is saved") == 2, said
-    assert f"to go on: torchrun --nproc-per-node 2 -m parc.train --config {tmp_path}/config.yaml" in said
+    assert f"to resume: torchrun --nproc-per-node 2 -m parc.train --config {tmp_path}/config.yaml" in said
     step = newest_checkpoint(tmp_path / "run")[1].state["step"]
 
     job = torchrun(config, tmp_path)

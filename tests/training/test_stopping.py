@@ -25,7 +25,7 @@ def test_a_signal_saves_the_state_and_says_how_to_go_on(config, tmp_path, number
     path, checkpoint = newest_checkpoint(tmp_path / "run")
     assert path.name == "latest.ckpt"
     assert last.startswith(
-        f"stopped by {number.name} after step {checkpoint.state['step']}, everything is saved; to go on:"
+        f"stopped by {number.name} after step {checkpoint.state['step']}, everything is saved; to resume:"
     )
     assert last.endswith(f"output_dir={tmp_path / 'run'}")
     assert "Traceback" not in training.said()
@@ -50,7 +50,7 @@ def test_a_second_interrupt_stops_at_once_and_loses_nothing_saved(config, tmp_pa
         assert training.wait() == 75
     before = newest_checkpoint(tmp_path / "run")[1].state["step"]
     with TrainingProcess(changed(config, trainer__batch_size=4), tmp_path / "log") as training:
-        training.wait_until(lambda: "going on from" in training.said(), "the start")
+        training.wait_until(lambda: "resuming from" in training.said(), "the start")
         # Both while the same step is at work, or else the first alone is enough.
         training.send(signal.SIGINT)
         training.send(signal.SIGINT)
@@ -79,7 +79,7 @@ def test_the_whole_command_stops_and_goes_on(few_clips, tmp_path):
     said, _ = training.communicate(timeout=60)
     assert training.returncode == 75, said
     steps = newest_checkpoint(tmp_path / "a run")[1].state["step"]
-    go_on = said.splitlines()[-1].partition("to go on: ")[2]
+    go_on = said.splitlines()[-1].partition("to resume: ")[2]
     assert go_on.startswith("python -m parc.train ")
     assert "overwrite" not in go_on  # it would throw away what was just saved
     again = subprocess.run(

@@ -246,7 +246,7 @@ def _manifest_entry(manifest: Path, number: int, motion: object) -> ClipEntry:
     except UserError as error:
         raise UserError(f"{where}: {error}") from error
     if not path.is_file():
-        raise UserError(f"{where}: there is no clip {path}; mend the path or take the motion out")
+        raise UserError(f"{where}: there is no clip {path}; correct the path or remove the motion")
     if path.suffix not in CLIP_SUFFIXES:
         raise UserError(f"{where}: {path} is no clip; expected {' or '.join(CLIP_SUFFIXES)}")
     motion_class = motion.get("class", "")

@@ -45,7 +45,7 @@ def say_that_jobs_run_on(folder: Path, jobs: list[SweepJob]) -> None:
     """Print how to come back to the jobs of a sweep, and how to cancel those that were sent."""
     console = plain_console()
     job_ids = [job.job_id for job in jobs if job.job_id]
-    console.print("the jobs run on")
+    console.print("the jobs keep running")
     console.print(f"to come back: {look_command(folder)}", soft_wrap=True)
     if job_ids:
         console.print(f"to cancel them: scancel {' '.join(array_numbers(job_ids))}", soft_wrap=True)
@@ -158,7 +158,7 @@ def conclude(folder: Path) -> bool:
         _show_failure(console, job)
     well = not any(each.state in (FAILED, STOPPED) for each in statuses)
     if not well:
-        console.print("the same command goes on where they stopped; what is finished stays as it is")
+        console.print("the same command resumes them; what is finished stays as it is")
     return well
 
 

@@ -54,7 +54,7 @@ def run_jobs(sweep: Sweep, stop_at_failure: bool = False) -> None:
         write_sweep(sweep.folder, sweep.jobs)
     finished = conclude(sweep.folder)
     if signals or any(job.state == STOPPED for job in sweep.jobs):
-        console.print(f"stopped; to go on: {continue_command()}", soft_wrap=True)
+        console.print(f"stopped; to resume: {continue_command()}", soft_wrap=True)
         sys.exit(EXIT_INTERRUPTED)
     if not finished:
         sys.exit(EXIT_USER_ERROR)

@@ -42,8 +42,8 @@ def run_job(job: dict[str, Any]) -> None:
         sys.exit(EXIT_USER_ERROR)
     except UncompletedJobError:
         print(
-            "error: the job's time was over once more than hydra.launcher.max_num_timeout allows; the command that sent it "
-            "goes on from its last checkpoint",
+            "error: the job reached its time limit more often than hydra.launcher.max_num_timeout allows; the command that sent "
+            "it resumes from its last checkpoint",
             flush=True,
         )
         sys.exit(EXIT_USER_ERROR)

@@ -35,7 +35,7 @@ def newest_checkpoint(folder: Path) -> tuple[Path, Checkpoint] | None:
         if EPOCH_CHECKPOINT_NAME.fullmatch(path.name):
             break
     if found is None and checkpoint_files(folder):
-        log.warning("%s: no checkpoint is whole, training begins anew", folder)
+        log.warning("%s: no checkpoint is intact, training starts from scratch", folder)
     return found
 
 

@@ -122,8 +122,8 @@ class MDMHeightfieldContactMotionSampler:
         heightmap: the points of the local heightmap.
         target: how targets are drawn.
         augmentation: how heightmaps are changed.
-        angle_noise_scale: deviation of noise on the rotations of the previous states given as a condition, radians.
-        pos_noise_scale: deviation of noise on their root positions, metres.
+        angle_noise_scale: std of the noise on the rotations of the previous states given as a condition, radians.
+        pos_noise_scale: std of the noise on their root positions, metres.
         sampler_save_folder: where the prepared data of clips is kept, a file for each set of clips; runs may share it.
     """
 

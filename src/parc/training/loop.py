@@ -152,7 +152,7 @@ def run_loop(
         if stopping and not finished:
             ranks.meet(device)  # a process that leaves takes the others with it: not before the first has saved
             name = signal.Signals(stop.signals[0]).name if stop.requested else "a signal to another rank"
-            command = f"; to go on: {outputs.continue_command}" if outputs else ""
+            command = f"; to resume: {outputs.continue_command}" if outputs else ""
             raise Interrupted(f"stopped by {name} after step {state.step}, everything is saved{command}", stop.signals)
 
 

@@ -231,7 +231,7 @@ def naming_lost_ranks(ranks: Ranks) -> Iterator[None]:
             raise
         raise UserError(
             f"rank {ranks.rank} of {ranks.count} has lost another rank, whose own message says why ({reason}); up to the last "
-            "checkpoint everything is saved, the same command goes on from there"
+            "checkpoint everything is saved; the same command resumes from there"
         ) from error
 
 

@@ -117,7 +117,7 @@ class WandbLogger:
             )  # fmt: skip
         except Exception as error:  # whatever keeps wandb from starting must not keep the training from it
             log.warning(
-                "Weights & Biases cannot be reached (%s); training goes on without it", " ".join(str(error).split())
+                "Weights & Biases cannot be reached (%s); training continues without it", " ".join(str(error).split())
             )
         return run_id
 
@@ -128,7 +128,7 @@ class WandbLogger:
                 self.run.log(row, step=row["step"])
             except Exception as error:
                 log.warning(
-                    "Weights & Biases is given up (%s); training goes on without it", " ".join(str(error).split())
+                    "Weights & Biases is given up (%s); training continues without it", " ".join(str(error).split())
                 )
                 self.run = None
 

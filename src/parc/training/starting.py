@@ -168,7 +168,7 @@ def refuse_other_clips(folder: Path, now: dict[str, str], before: dict[str, str]
     if found:
         raise UserError(
             f"{folder} was started with other clips ({'; '.join(found)}); put them back as they were, or give another "
-            "output_dir for a new run, or overwrite=true to start this one anew"
+            "output_dir for a new run, or overwrite=true to start this one over"
         )
 
 

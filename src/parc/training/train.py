@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 
 
 def train(settings: TrainSettings) -> None:
-    """Train a model, or go on with it where its folder is.
+    """Train a model, or resume the training that its folder holds.
 
     Raises:
         UserError: an input or the folder is not as it should be.
@@ -52,7 +52,7 @@ def train(settings: TrainSettings) -> None:
     device = find_device(settings.device, ranks)
     compute_deterministically(settings.threads)
     with StopRequest() as stop, _run_folder(settings, ranks), naming_lost_ranks(ranks):
-        with stop.at_once(f"before the first step, nothing is lost; to go on: {continue_command()}"):
+        with stop.at_once(f"before the first step, nothing is lost; to resume: {continue_command()}"):
             character = settings.character.read()
             sampler = settings.sampler.make()
             start = find_start(settings, character)
@@ -92,7 +92,7 @@ def _refuse_other_step(settings: TrainSettings, step: int, ranks: Ranks, device:
     first = int(ranks.from_first(torch.tensor([step], device=device)))
     if step != first:
         raise UserError(
-            f"{settings.folder}: rank {ranks.rank} goes on from step {step}, rank 0 from step {first}; expected the same "
+            f"{settings.folder}: rank {ranks.rank} resumes from step {step}, rank 0 from step {first}; expected the same "
             "checkpoints on every machine, so give an output_dir that they share"
         )
 
@@ -125,7 +125,7 @@ def initial_state(
     state = TrainingState(model, settings.trainer)
     if start and start.own:
         state.restore(start.path, start.own)
-        log.info("going on from %s, step %d of %d", start.path, state.step, settings.trainer.total_steps)
+        log.info("resuming from %s, step %d of %d", start.path, state.step, settings.trainer.total_steps)
     elif start:
         state.start_from(start.path, start.weights, start.averaged)
         log.info("starting from %s", start.path)
@@ -178,7 +178,7 @@ def _describe(
     few = library.num_clips < FEWEST_CLIPS
     why_none = f"below {FEWEST_CLIPS} clips" if few else "no untrained motion's hash is in the held-out share"
     log.info(
-        "%s: %d clips (%.0f s) in training, %s held out; a model of %s weights on %s%s",
+        "%s: %d clips (%.0f s) in training, %s held out; a model of %s parameters on %s%s",
         settings.folder,
         len(sampler.training_clips),
         float((library.num_frames / library.fps)[sampler.training_clips].sum()),

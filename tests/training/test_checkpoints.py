@@ -120,8 +120,8 @@ def test_the_rolling_checkpoint_follows_the_clock(tiny_config, tmp_path, monkeyp
 
 def test_what_a_killed_process_left_is_taken_away(stopped, undisturbed):
     config, folder = stopped
-    parts = [folder / "checkpoints" / ".latest.ckpt.abc.part", folder / ".final_model.ckpt.abc.part",
-             folder / ".mdm_config.yaml.x1.part"]  # fmt: skip
+    parts = [folder / "checkpoints" / ".latest.ckpt.abcd_123.part", folder / ".final_model.ckpt.abcd_123.part",
+             folder / ".mdm_config.yaml.x1y2z3_4.part"]  # fmt: skip
     for part in parts:
         part.mkdir()
         (part / ".tmpx1").write_bytes(b"half of a file")
@@ -135,7 +135,7 @@ def test_what_others_write_in_folders_of_their_own_is_left_alone(stopped):
     config, folder = stopped
     parts = []
     for name, lock in (("other run/checkpoints", "../.lock"), ("prepared", ".0123456789abcdef.lock")):
-        parts.append(folder / name / ".file.abc.part")
+        parts.append(folder / name / ".file.abcd_123.part")
         parts[-1].mkdir(parents=True)
         (folder / name / lock).touch()
     train(config)

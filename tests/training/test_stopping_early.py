@@ -29,7 +29,7 @@ def stopped(config, number: int) -> None:
     """Train until the signal stops it, and look at what is left."""
     began = time.monotonic()
     with pytest.raises(
-        Interrupted, match=f"^stopped by {number.name} before the first step, nothing is lost; to go on: "
+        Interrupted, match=f"^stopped by {number.name} before the first step, nothing is lost; to resume: "
     ) as stop:
         train(config)
     assert time.monotonic() - began < 20

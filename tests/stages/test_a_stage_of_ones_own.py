@@ -128,17 +128,22 @@ def test_a_finished_run_that_was_killed_before_it_said_so_says_so_when_it_is_ask
     assert '"finished": true' in word.read_text() and '"square": 4' in word.read_text()
 
 
-def test_a_config_from_elsewhere_imports_no_module_that_the_user_did_not_name(environment, tmp_path):
-    trap = tmp_path / "trap.py"
-    trap.write_text("from pathlib import Path\nPath('it_ran').touch()\nSTAGE = 1\n")
+def test_a_config_from_elsewhere_imports_no_module_that_the_user_did_not_name(
+    shell, environment, tmp_path, monkeypatch
+):
+    (tmp_path / "trap.py").write_text("from pathlib import Path\nPath('it_ran').touch()\nSTAGE = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
     theirs = tmp_path / "mdm_config.yaml"
+    refusal = "'trap' is of a package that a file names, and neither your command"
     for text in ("stage: trap.STAGE", "stage: parc.training.stage.TRAIN\nmodel: {_target_: trap.Model}"):
         theirs.write_text(f"version: 2\n{text}\n")
-        for place in ({"PYTHONPATH": str(tmp_path)}, {}):
-            answer = said([sys.executable, "-m", "parc.train", "--config", str(theirs)], environment | place, 1)
-            assert "'trap' is of a package that a file names, and neither your command" in answer
-            assert not Path("it_ran").exists()
+        answer = shell.train("--config", str(theirs))
+        assert answer.code == 1 and refusal in answer.err
+        assert not Path("it_ran").exists()
+    # As in a process of its own, where the current folder is among those that modules are imported from.
+    assert refusal in said([sys.executable, "-m", "parc.train", "--config", str(theirs)], environment, 1)
+    assert not Path("it_ran").exists()
     # It can be seen to run: named by the command itself, it is imported.
-    named = [sys.executable, "-m", "parc.train", "--config", str(theirs), "model._target_=trap.Model"]
-    assert "is no class of trap" in said(named, environment | {"PYTHONPATH": str(tmp_path)}, 1)
+    assert "is no class of trap" in shell.train("--config", str(theirs), "model._target_=trap.Model").err
     assert Path("it_ran").exists()
+    del sys.modules["trap"]

@@ -75,9 +75,11 @@ def test_names_that_are_not_utf8_are_refused_by_name(tmp_path, monkeypatch, plac
 
 def test_a_clip_that_links_to_itself_is_refused_by_name(tmp_path):
     (tmp_path / "self.pkl").symlink_to("self.pkl")
-    (entry,) = dataset(tmp_path).entries()
-    with pytest.raises(UserError, match=r"self\.pkl: the clip cannot be read \(Too many levels of symbolic links\)"):
-        file_digests(tmp_path / "known.json", [entry.path])
+    said = r"self\.pkl: the clip cannot be read \(Too many levels of symbolic links\)"
+    with pytest.raises(UserError, match=said):
+        dataset(tmp_path).entries()
+    with pytest.raises(UserError, match=said):
+        file_digests(tmp_path / "known.json", [tmp_path / "self.pkl"])
 
 
 @pytest.mark.parametrize("suffix", [".pkl", ".safetensors"])

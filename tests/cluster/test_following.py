@@ -161,7 +161,7 @@ def test_what_users_typed_is_no_markup(fake_slurm, tmp_path, capfd):
         assert words in said
 
 
-METRICS = '{"step": 4, "epoch": 1, "train/loss": 2.5, "heldout/loss": 3.5}\n'
+METRICS = '{"step": 4, "epoch": 1, "train/loss": 2.5, "heldout/body_position": 0.35}\n'
 
 
 @pytest.fixture
@@ -190,7 +190,7 @@ def test_looks_do_not_read_what_grows(fake_slurm, looks, tmp_path, opened, monke
     fake_slurm.answers("sacct", "7_0|COMPLETED\n7_1|COMPLETED\n7_2|CANCELLED\n")
     opened.clear()
     assert show_sweep(tmp_path / "sweep", wait=True) == 1
-    assert "held-out loss" in (tmp_path / "sweep" / "sweep.csv").read_text()
+    assert "held-out error (m)" in (tmp_path / "sweep" / "sweep.csv").read_text()
 
     def times(path: Path) -> int:
         return opened.count(str(path))
@@ -272,7 +272,7 @@ def test_a_sweep_that_may_only_be_read_shows_its_table(of_a_colleague, capfd, lo
         ('[{"overrides": [], "folder": "x", "log": "y", "total": 1, "unit": "e", "job_id": 7}]', "job 0.job_id"),
         ('[{"overrides": [], "folder": "x"}]', "job 0.log"),
         ("[" * 100000, "not JSON"),
-        ("\udcff", "not JSON"),
+        ("\udcff", "line 1 is not UTF-8 text"),
     ],
 )
 def test_a_record_of_wrong_types_is_one_line(tmp_path, content, complaint):

@@ -44,10 +44,10 @@ def test_iterations_without_a_file_go_on_from_the_one_before(workplace, monkeypa
 
 
 def test_options_of_ones_own_can_be_chained(workplace):
-    option = workplace / "mine" / "trainer" / "short.yaml"
+    option = workplace / "mine" / "trainer" / "fast.yaml"
     option.parent.mkdir(parents=True)
     option.write_text("# Mine\ndefaults:\n  - default\nlearning_rate: 0.5\n")
-    run_chain(["iterations=[iter1]", *CHAIN, "trainer=short"], workplace / "mine")
+    run_chain(["iterations=[iter1]", *CHAIN, "trainer=fast"], workplace / "mine")
     config = yaml.safe_load(Path("data/iter1/p1_train_gen/mdm_config.yaml").read_text())
     assert config["trainer"]["learning_rate"] == 0.5
 

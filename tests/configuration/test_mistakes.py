@@ -47,7 +47,10 @@ MISTAKES = [
     # names
     ("modle=mdm", "modle: there is no such key; did you mean 'model'?" + KEYS),
     ("model=mdn", "model=mdn: there is no such option; did you mean 'model=mdm'?" + OPTIONS),
-    ("trainer=fast", "trainer=fast: there is no such option; expected one of bf16, cosine, default, short, warmup" + OPTIONS),
+    (
+        "trainer=fast",
+        "trainer=fast: there is no such option; expected one of bf16, cosine, default, short, warmup" + OPTIONS,
+    ),
     ("epochs=3", "epochs: there is no such key; did you mean 'trainer.epochs'?" + KEYS),
     ("trainer.epoch=3", "trainer.epoch: there is no such key; did you mean 'trainer.epochs'?" + KEYS),
     (

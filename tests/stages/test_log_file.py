@@ -5,7 +5,9 @@ import logging
 from parc.stages.log_file import logged_to
 
 
-def test_the_log_of_a_run_has_a_line_for_whatever_is_said(tmp_path):
+def test_the_log_of_a_run_has_a_line_for_whatever_is_said(tmp_path, monkeypatch):
+    # pytest's own record of what was said would reach xdist, which takes nothing but text.
+    monkeypatch.setattr(logging.getLogger("parc"), "propagate", False)
     with logged_to(tmp_path / "train.log"):
         logging.getLogger("parc.somewhere").debug("größer %s", "caf\udce9\nand more")
     (line,) = (tmp_path / "train.log").read_text(encoding="utf-8").splitlines()

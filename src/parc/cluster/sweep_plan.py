@@ -101,9 +101,8 @@ def read_sweep(folder: Path) -> list[SweepJob]:
         raise UserError(
             f"{folder}: there is no {SWEEP_FILE}; expected the folder of a sweep (python -m parc.train -m ...)"
         )
-    text = read_text(path)
     try:
-        return [_read_job(number, job) for number, job in enumerate(_read_list(text))]
+        return [_read_job(number, job) for number, job in enumerate(_read_list(read_text(path)))]
     except UserError as error:
         raise UserError(
             f"{path}: broken ({error}); if none of its jobs is on the cluster (squeue --me), delete it and give the command "

@@ -1,9 +1,10 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from conftest import REPOSITORY
+REPOSITORY = Path(__file__).parents[1]
 
 
 @pytest.mark.slow

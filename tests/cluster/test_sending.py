@@ -17,11 +17,12 @@ import parc.pipeline
 from command_line import TINY
 from hydra_plugins.parc_local_launcher import LocalLauncher
 from hydra_plugins.parc_slurm_launcher import SlurmLauncher
+from parc.cluster import local
 from parc.cluster.chain import run_chain
 from parc.cluster.slurm_settings import SlurmSettings
 from parc.cluster.sweep_lock import sweep_lock
 from parc.cluster.sweep_plan import Sweep, job_of
-from parc.configuration.errors import EXIT_KEYBOARD, UserError
+from parc.configuration.errors import EXIT_INTERRUPTED, EXIT_KEYBOARD, UserError
 from parc.stages.settings import Length, RunSettings, read_settings
 from parc.stages.stage import Run, Stage
 
@@ -49,12 +50,18 @@ IDLE = Stage("idle", IdleSettings, "idle.yaml", "rest", lambda _: None, lambda _
 def cluster(fake_slurm, tmp_path, monkeypatch):
     """A SLURM whose jobs are numbered from 1."""
     monkeypatch.chdir(tmp_path)
-    # Shells let what they start in the background ignore Ctrl-C.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Shells let what they start in the background ignore Ctrl-C, and nohup that a terminal is closed.
+    handlers = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGTERM: signal.SIG_DFL,
+        signal.SIGHUP: signal.SIG_DFL,
+    }
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     fake_slurm.answers("sbatch", first=NUMBERED)
     fake_slurm.answers("scancel")
     yield fake_slurm
-    signal.signal(signal.SIGINT, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def sweep_of(folder: str, *names: str, overrides: list[str] | None = None) -> Sweep:
@@ -122,8 +129,10 @@ def test_ctrl_c_while_jobs_are_sent_leaves_none_that_no_file_knows(cluster, shel
     assert "to cancel them: scancel 1\n" in answer.out
 
 
-def test_ctrl_c_while_a_chain_is_sent_cancels_all_of_it(cluster):
-    cluster.answers("sbatch", first=f'test -e "$0.before" && {{ {CTRL_C}; }}; touch "$0.before"; {NUMBERED}')
+@pytest.mark.parametrize("name", ["INT", "TERM", "HUP"])
+def test_a_stop_signal_while_a_chain_is_sent_cancels_all_of_it(cluster, name):
+    stop = CTRL_C.replace("INT", name)
+    cluster.answers("sbatch", first=f'test -e "$0.before" && {{ {stop}; }}; touch "$0.before"; {NUMBERED}')
     chain = chain_of("iter1", "iter2", "iter3")
     with pytest.raises(KeyboardInterrupt):
         send_chain(chain)
@@ -269,3 +278,15 @@ def test_a_sweep_under_nohup_outlives_its_terminal(tmp_path):
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, env=os.environ)
     assert said.stdout == "[]\n", said.stderr
+
+
+def test_a_local_sweep_that_is_stopped_before_its_first_job_starts_none(cluster, monkeypatch):
+    def stopped_meanwhile(runs) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(local, "delete_runs", stopped_meanwhile)
+    monkeypatch.setattr(local, "_run_job", lambda *_: pytest.fail("a job was started"))
+    with pytest.raises(SystemExit) as left:
+        local.run_jobs(sweep_of("data", "a", "b"))
+    assert left.value.code == EXIT_INTERRUPTED
+    assert [job["state"] for job in json.loads(Path("data/sweep.json").read_text())] == ["waiting", "waiting"]

@@ -292,6 +292,11 @@ MISTAKES = [
         "for what is called so here",
     ),
     (
+        '-m output_dir="~nouser/x" seed=0,1',
+        """job 'output_dir="~nouser/x" seed=0': ~nouser/x: there is no home folder ~nouser; write it out, or ./~nouser for what """
+        "is called so here; nothing was started",
+    ),
+    (
         f"dataset=clips dataset.motion_lib_file=[/clips,{LONG}]",
         f"dataset.motion_lib_file (override dataset.motion_lib_file=[/clips,{LONG}]): {LONG[:60]}...: too long (a name of 300 "
         "bytes in a path of 300); expected at most 255 and 4096, choose a shorter one",

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from parc.anim.clip_files import write_clip
-from parc.anim.dataset import ClipDataset, write_manifest
+from parc.anim.dataset import ClipDataset, ClipEntry, write_manifest
 from parc.anim.library_cache import open_prepared_clips
 from parc.configuration.errors import UserError
 from parc.training.starting import refuse_other_clips
@@ -50,7 +50,8 @@ def test_clips_of_another_weight_are_named_where_nothing_else_has_changed(humano
     paths = sorted(clips.rglob("*.safetensors"))
     found = []
     for weights in ((1.0, 1.0, 1.0), (1.0, 2.0, 1.0)):
-        write_manifest(tmp_path / "motions.yaml", list(zip(paths, weights, strict=True)))
+        clips_now = [ClipEntry(path, "", weight) for path, weight in zip(paths, weights, strict=True)]
+        write_manifest(tmp_path / "motions.yaml", clips_now)
         found.append(digests(humanoid, tmp_path / "motions.yaml"))
     assert refusal(found[1], found[0]) == "(changed or of another weight: clip1)"
 

@@ -80,3 +80,22 @@ def test_of_several_folders_all_are_deleted_or_none(tmp_path):
     assert (run / CONFIG_FILE).exists()
     delete_runs([RunFiles(each, CONFIG_FILE, {}) for each in (run, missing)])
     assert not run.exists()
+
+
+def test_what_a_sweep_keeps_in_a_runs_folder_is_no_strangers(tmp_path, caplog):
+    """A sweep of one job has its folder in common with its run."""
+    run = tmp_path / "run"
+    (run / "wandb").mkdir(parents=True)
+    for name in ("sweep.json", "sweep.csv", ".sweep_in_use"):
+        (run / name).touch()
+    with caplog.at_level("INFO"):
+        delete_runs([RunFiles(run, CONFIG_FILE, {})])  # its job did not begin: there is nothing to delete
+        (run / CONFIG_FILE).touch()
+        delete_runs([RunFiles(run, CONFIG_FILE, {})])
+    assert not (run / CONFIG_FILE).exists() and (run / "sweep.json").exists()
+    assert not caplog.text
+    for name in (CONFIG_FILE, "notes.txt"):
+        (run / name).touch()
+    with caplog.at_level("INFO"):
+        delete_runs([RunFiles(run, CONFIG_FILE, {})])
+    assert caplog.text.endswith("left what such a run does not write: notes.txt\n")

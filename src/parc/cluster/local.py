@@ -41,6 +41,8 @@ def run_jobs(sweep: Sweep, stop_at_failure: bool = False) -> None:
         for job in sweep.jobs:
             job.state = WAITING
         for number, (job, run) in enumerate(zip(sweep.jobs, sweep.runs, strict=True), start=1):
+            if signals:
+                break
             job.state = None
             write_sweep(sweep.folder, sweep.jobs)
             began = time.monotonic()

@@ -17,14 +17,14 @@ from parc.cluster.slurm_job import run_job
 from parc.cluster.slurm_queue import array_numbers, refuse_second_sending
 from parc.cluster.slurm_settings import SlurmSettings, slurm_settings
 from parc.cluster.sweep_lock import stop_signals_held_back, sweep_lock
-from parc.cluster.sweep_plan import SWEEP_FILE, Sweep, SweepJob, write_sweep
+from parc.cluster.sweep_plan import Sweep, SweepJob, write_sweep
 from parc.configuration.errors import EXIT_USER_ERROR, UserError
 from parc.stages.overwriting import delete_runs
+from parc.stages.run_folder import SUBMITIT_FOLDER, SWEEP_FILE
 from parc.stages.stage import Run
 
 log = logging.getLogger(__name__)
 
-SUBMITIT_FOLDER = "submitit"
 # Until Python has installed its handlers, SIGUSR2 would end a process, and a preempted job would be a failed one: the
 # shell ignores it until, milliseconds later, it is held back for training.
 _HOLD_EARLY_WARNINGS = [

@@ -8,8 +8,9 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from parc.cluster.sweep_plan import CHAINS, SWEEP_FILE, Sweep, SweepJob, look_command, read_sweep
+from parc.cluster.sweep_plan import CHAINS, Sweep, SweepJob, look_command, read_sweep
 from parc.configuration.errors import UserError
+from parc.stages.run_folder import SWEEP_FILE
 
 log = logging.getLogger(__name__)
 

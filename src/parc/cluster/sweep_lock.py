@@ -9,8 +9,8 @@ from filelock import Timeout
 
 from parc.configuration.errors import UserError
 from parc.configuration.files import is_held, locked
+from parc.stages.run_folder import SWEEP_LOCK
 
-_LOCK_FILE = ".sweep_in_use"  # not called a lock: those belong to runs, and keep them from being deleted
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -22,7 +22,7 @@ def sweep_lock(folder: Path) -> Iterator[None]:
         UserError: another process holds it, or the folder cannot be written.
     """
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
-    lock = folder / _LOCK_FILE
+    lock = folder / SWEEP_LOCK
     try:
         with contextlib.ExitStack() as held:
             try:
@@ -44,7 +44,7 @@ def sweep_lock(folder: Path) -> Iterator[None]:
 
 def is_being_run(folder: Path) -> bool:
     """Say whether a live process sends or runs the jobs of a sweep."""
-    return is_held(folder / _LOCK_FILE)
+    return is_held(folder / SWEEP_LOCK)
 
 
 @contextlib.contextmanager
@@ -52,6 +52,9 @@ def stop_signals_held_back() -> Iterator[None]:
     """Let Ctrl-C and other signals that ask for a stop wait until the block is done, here and in programs started there.
 
     A program that ends between sending a job and writing its number down would leave a job that nobody knows.
+
+    Raises:
+        KeyboardInterrupt: a signal came that would have ended the program, whichever: what is half done can be undone.
     """
     seen: list[int] = []
     heeded = [number for number in _STOP_SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
@@ -65,4 +68,6 @@ def stop_signals_held_back() -> Iterator[None]:
         for number, handler in before.items():
             signal.signal(number, handler)
         for number in dict.fromkeys(seen):
+            if before[signal.Signals(number)] is signal.SIG_DFL:
+                raise KeyboardInterrupt
             signal.raise_signal(number)

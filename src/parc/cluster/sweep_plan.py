@@ -13,11 +13,10 @@ from parc.configuration.errors import UserError
 from parc.configuration.files import read_text, write_text_whole
 from parc.configuration.pieces import checked_arguments
 from parc.stages.overwriting import RunFiles
-from parc.stages.run_folder import JOB_LOG_FILE
+from parc.stages.run_folder import JOB_LOG_FILE, SWEEP_FILE
 from parc.stages.settings import Length
 from parc.stages.stage import Run
 
-SWEEP_FILE = "sweep.json"
 LONGEST_NAME = 80
 CHAINS = "chains"  # the folder of all chains, in the data folder
 

@@ -13,8 +13,8 @@ from rich.text import Text
 from parc.cluster.sweep_plan import SweepJob
 from parc.configuration.files import write_text_whole
 from parc.stages.progress import Progress
+from parc.stages.run_folder import SWEEP_TABLE
 
-CSV_FILE = "sweep.csv"
 WIDTH_IN_A_FILE = 400
 FINISHED, FAILED, STOPPED, RUNNING, WAITING = "finished", "failed", "stopped", "running", "waiting"
 _COLOURS = {FINISHED: "green", FAILED: "red", STOPPED: "yellow", RUNNING: "cyan"}
@@ -79,8 +79,8 @@ def write_csv(folder: Path, statuses: list[JobStatus]) -> Path:
         job, its = status.job, status.progress
         row: list[Any] = [job.job_id or number, " ".join(job.overrides), status.state, its.done, its.total, its.unit]
         writer.writerow([*row, *(its.figures.get(name) for name in figures), job.folder])
-    write_text_whole(folder / CSV_FILE, text.getvalue())
-    return folder / CSV_FILE
+    write_text_whole(folder / SWEEP_TABLE, text.getvalue())
+    return folder / SWEEP_TABLE
 
 
 def _figures(statuses: list[JobStatus]) -> list[str]:

@@ -115,7 +115,7 @@ def absolute(path: str) -> str:
     Raises:
         UserError: no file can have it, or ~ stands for nobody's home.
     """
-    if not os.path.expandvars(path):
+    if not os.path.expandvars(path).strip():
         return ""
     path = str(typed_path(path).absolute())
     refuse_undecodable(path)  # the folder that it begins in may have any name

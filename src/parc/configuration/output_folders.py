@@ -7,6 +7,7 @@ from typing import Any
 
 from parc.configuration.errors import SettingsError
 from parc.configuration.marks import leaves
+from parc.configuration.paths import typed_path
 from parc.configuration.schema import Mark, Settings
 
 
@@ -33,9 +34,7 @@ def refuse_folder_of_others(key: str, folder: str) -> None:
         SettingsError: it is empty, as from a variable that is not set, the root of the file system or the home folder.
     """
     if not os.path.expandvars(folder).strip():
-        raise SettingsError(
-            key, "is empty, expected a folder; is a variable that it comes from empty, as DATA_DIR may be?"
-        )
+        raise SettingsError(key, "is empty, expected a folder; perhaps a variable such as DATA_DIR is set but empty")
     real = _real(folder)
     for place, name in (("/", "the root of the file system"), (str(Path.home()), "the home folder")):
         if real == _real(place):
@@ -44,4 +43,4 @@ def refuse_folder_of_others(key: str, folder: str) -> None:
 
 def _real(folder: str) -> str:
     # A path may begin with two slashes, which mean one.
-    return "/" + os.path.realpath(Path(os.path.expandvars(folder)).expanduser()).lstrip("/")
+    return "/" + os.path.realpath(typed_path(folder)).lstrip("/")

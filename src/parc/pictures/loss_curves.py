@@ -77,7 +77,7 @@ class _Panel:
         title: above it.
         columns: what is drawn, each with its line and its word in the legend.
         height: against that of other panels.
-        is_measured: at checkpoints only, so that every value has a marker; the first and the last are written out.
+        is_measured: at checkpoints only, so that values have markers; the first and the last are written out.
     """
 
     title: str

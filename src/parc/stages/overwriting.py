@@ -13,7 +13,18 @@ from parc.configuration.errors import UserError
 from parc.configuration.files import unwritable
 from parc.stages.metrics import METRICS_FILE
 from parc.stages.progress import PROGRESS_FILE
-from parc.stages.run_folder import JOB_LOG_FILE, LOCK_FILE, OWNER_FILE, is_lock, lock_run_folder, refuse_locked
+from parc.stages.run_folder import (
+    JOB_LOG_FILE,
+    LOCK_FILE,
+    OWNER_FILE,
+    SUBMITIT_FOLDER,
+    SWEEP_FILE,
+    SWEEP_LOCK,
+    SWEEP_TABLE,
+    is_lock,
+    lock_run_folder,
+    refuse_locked,
+)
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +32,8 @@ FileName: TypeAlias = str | re.Pattern[str]  # a pattern fits the whole of a nam
 FileNames: TypeAlias = Mapping[str, Sequence[FileName]]  # by the folder in the run's that they lie in, "" for its own
 
 WRITTEN_BY_EVERY_RUN: Sequence[FileName] = (METRICS_FILE, PROGRESS_FILE, JOB_LOG_FILE)
+# The sweep's that a run belongs to, which goes on; and what Weights & Biases may have to send yet.
+_KEPT = (SWEEP_FILE, SWEEP_TABLE, SWEEP_LOCK, SUBMITIT_FOLDER, "wandb")
 _MOST_NAMED = 8
 
 
@@ -57,7 +70,7 @@ def delete_runs(runs: Sequence[RunFiles]) -> None:
     if runs and int(os.environ.get("WORLD_SIZE", 1)) > 1:
         raise UserError(
             "overwrite=true: this is one of several processes, and each would delete what another may be writing; "
-            f"expected a folder to begin in: delete {runs[0].folder}, or give another output_dir"
+            f"delete {runs[0].folder} first, or give another output_dir"
         )
     begun = {run.folder: run for run in runs if _is_begun(run)}
     with ExitStack() as held:
@@ -78,7 +91,7 @@ def _is_begun(run: RunFiles) -> bool:
     folder = run.folder
     if not folder.exists() or not any(folder.iterdir()):
         return False
-    if all(path.name.startswith(".") or path.suffix == ".log" for path in folder.iterdir()):
+    if all(path.name.startswith(".") or path.suffix == ".log" or path.name in _KEPT for path in folder.iterdir()):
         return False  # a run that did not begin left what it said
     if not (folder / run.config).is_file():
         raise UserError(f"overwrite=true: {folder} holds no {run.config}, so it is no run's folder and is left alone")
@@ -102,7 +115,7 @@ def _delete(run: RunFiles) -> None:
         for path in sorted(folder.iterdir()) if folder.is_dir() else []:
             if (path.is_file() or path.is_symlink()) and any(_fits(path.name, each) for each in names):
                 _unlink(path)
-            elif path not in run.by_folder and path.name not in (run.config, OWNER_FILE) and not is_lock(path):
+            elif path not in run.by_folder and path.name not in (run.config, OWNER_FILE, *_KEPT) and not is_lock(path):
                 left.append(path.relative_to(run.folder).as_posix())
         if folder != run.folder:
             with suppress(OSError):  # there is something else in it

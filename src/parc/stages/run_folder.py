@@ -15,6 +15,8 @@ from parc.configuration.errors import UserError
 from parc.configuration.files import PART_SUFFIX, is_held, is_in_place, locked, watched, write_text_whole
 
 LOCK_FILE = ".lock"
+# What a sweep keeps in its folder, which is a run's own where there is just one job.
+SWEEP_FILE, SWEEP_TABLE, SWEEP_LOCK, SUBMITIT_FOLDER = "sweep.json", "sweep.csv", ".sweep_in_use", "submitit"
 OWNER_FILE = ".lock_owner.json"
 JOB_LOG_FILE = "job.log"  # what a run said, kept by whoever started it as one of several
 _PART_NAME = re.compile(rf"\..+\.\w{{8}}{re.escape(PART_SUFFIX)}")  # as `write_whole` names folders

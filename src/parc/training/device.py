@@ -9,7 +9,7 @@ from parc.training.ranks import Ranks
 
 
 def find_device(name: str, ranks: Ranks) -> torch.device:
-    """Return the device that a config names; of the GPUs that a process of several sees, the one of its turn.
+    """Return the device that a config names; each of several processes on a machine takes the visible GPU of its local rank.
 
     Where each process is bound to GPUs of its own, as SLURM does it, it sees no others, and takes one of these.
 

@@ -46,6 +46,7 @@ class Outputs:
         metrics: its rows.
         logger: Weights & Biases, on or off.
         display: the progress bar and the lines.
+        heldout: the error on held-out clips, for its rows.
         checkpoint: turns the state into a checkpoint with its config and provenance.
         continue_command: what to type to go on.
     """
@@ -54,6 +55,7 @@ class Outputs:
     metrics: Metrics
     logger: WandbLogger
     display: Display
+    heldout: HeldoutError
     checkpoint: Callable[[TrainingState], Checkpoint]
     continue_command: str
 
@@ -62,7 +64,6 @@ def run_loop(
     state: TrainingState,
     trainer: TrainerSettings,
     sampler: MDMHeightfieldContactMotionSampler,
-    heldout: HeldoutError,
     outputs: Outputs | None,
     stop: StopRequest,
     *,
@@ -76,7 +77,6 @@ def run_loop(
         state: where training is.
         trainer: the settings.
         sampler: of training windows.
-        heldout: the error on held-out clips.
         outputs: where results go; None on all ranks but the first.
         stop: signals noted.
         seed: of all randomness.
@@ -89,7 +89,7 @@ def run_loop(
     """
     model = state.model
     if state.step == 0 and outputs:
-        _measure_before(state, heldout, outputs)
+        _measure_before(state, outputs)
     ranks.wait_for_first(state.step)
     network: nn.Module = DistributedDataParallel(model) if ranks.count > 1 else model
     weights = list(model.denoiser.parameters())
@@ -135,7 +135,7 @@ def run_loop(
             if outputs:
                 seconds = time.monotonic() - epoch_began
                 speed = steps_here * trainer.batch_size / seconds
-                _end_epoch(state, trainer, heldout, outputs, learning_rate, speed)
+                _end_epoch(state, trainer, outputs, learning_rate, speed)
             state.epoch_sums.zero_()
             state.epoch_steps, steps_here, epoch_began = 0, 0, time.monotonic()
             model.denoiser.train()
@@ -178,9 +178,9 @@ def save_final(state: TrainingState, trainer: TrainerSettings, outputs: Outputs)
     write_progress(outputs.folder, progress_of(outputs.metrics, trainer.epochs, trainer, finished=True))
 
 
-def _measure_before(state: TrainingState, heldout: HeldoutError, outputs: Outputs) -> None:
+def _measure_before(state: TrainingState, outputs: Outputs) -> None:
     """Measure the held-out error before the first step, so that a run shows what it brought."""
-    measured = _heldout_columns(state, heldout)
+    measured = _heldout_columns(state, outputs.heldout)
     if measured:
         row = {"step": 0, "epoch": 0, **measured}
         outputs.metrics.add(row)
@@ -235,7 +235,6 @@ def _skip_step(state: TrainingState, trainer: TrainerSettings, clips: list[str])
 def _end_epoch(
     state: TrainingState,
     trainer: TrainerSettings,
-    heldout: HeldoutError,
     outputs: Outputs,
     learning_rate: float,
     samples_per_second: float,
@@ -244,7 +243,7 @@ def _end_epoch(
     epoch = state.step // trainer.iters_per_epoch
     row = epoch_row(state, epoch, learning_rate, samples_per_second)
     if epoch % trainer.epochs_per_checkpoint == 0 or epoch == trainer.epochs:
-        row |= _heldout_columns(state, heldout)
+        row |= _heldout_columns(state, outputs.heldout)
     outputs.metrics.add(row)
     outputs.logger.add(row)
     write_progress(outputs.folder, progress_of(outputs.metrics, epoch, trainer, finished=False))

@@ -66,8 +66,8 @@ class Ranks:
     def wait_for_first(self, number: int) -> None:
         """Wait until rank 0 is done with what it does alone, however long that takes: a slow disk is no dead process.
 
-        Who computes together waits `TIMEOUT` for a late one, and then takes it for dead. Here the others look at the store
-        instead, which ends with rank 0, or with torchrun, which ends them then.
+        Processes that compute together wait `TIMEOUT` for a late one, and then take it for dead. Here the others look at the
+        store instead. Where rank 0 serves it, it ends with rank 0; where torchrun does, torchrun ends the others.
 
         Args:
             number: grows from call to call, and is the same on all processes.
@@ -130,7 +130,9 @@ def _open_store(ranks: Ranks) -> dist.Store:
     until = time.monotonic() + PREPARATION.total_seconds()
     while not serves and not _is_served(host, int(port)) and time.monotonic() < until:
         time.sleep(_LONGEST_LOOK)
-    return dist.TCPStore(host, int(port), ranks.count, serves, MEETING, wait_for_workers=False)
+    store = dist.TCPStore(host, int(port), ranks.count, serves, MEETING, wait_for_workers=False)
+    # torchrun keeps one store when it starts processes again, and with it what those before have said.
+    return dist.PrefixStore(f"attempt {os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
 
 
 def _is_served(host: str, port: int) -> bool:

@@ -62,11 +62,12 @@ def epoch_line(row: dict[str, Any], epochs: int, seconds_left: float) -> str:
 def heldout_before_and_after(summary: Summary) -> str:
     """Say what training did to the error on held-out clips; nothing where none was measured."""
     first, last = (numbers.get(HELDOUT_ERROR) for numbers in (summary.earliest, summary.latest))
-    if first is None:
+    if last is None:
         return ""
+    before = f"{first:.3f} m before, " if summary.measured_before_training else ""
     sensitivity = summary.latest.get(TERRAIN_SENSITIVITY)
-    looks = "" if sensitivity is None else f", {sensitivity:.2f} times that with the terrain of another moment"
-    return f"; held-out error {first:.3f} m before, {last:.3f} m after{looks}"
+    looks = "" if sensitivity is None else f"; terrain sensitivity {sensitivity:.2f} (1 = ignores the terrain)"
+    return f"; held-out error {before}{last:.3f} m after{looks}"
 
 
 class WandbLogger:

@@ -76,9 +76,8 @@ def train(settings: TrainSettings) -> None:
         _refuse_other_step(settings, state.step, ranks, device)
         _describe(settings, sampler, state, device, ranks)
         split = split.after_training_on(sampler.clip_names, sampler.heldout)
-        with _outputs(settings, character, clips, split, state, ranks) as outputs:
-            heldout = HeldoutError(sampler, state.model)
-            run_loop(state, trainer, sampler, heldout, outputs, stop, seed=settings.seed, ranks=ranks, device=device)
+        with _outputs(settings, sampler, character, clips, split, state, ranks) as outputs:
+            run_loop(state, trainer, sampler, outputs, stop, seed=settings.seed, ranks=ranks, device=device)
             if outputs:
                 save_final(state, trainer, outputs)
                 log.info("trained: %s%s", folder / FINAL_CHECKPOINT, heldout_before_and_after(outputs.metrics.summary))
@@ -135,6 +134,7 @@ def initial_state(
 @contextmanager
 def _outputs(
     settings: TrainSettings,
+    sampler: MDMHeightfieldContactMotionSampler,
     character: Character,
     clips: dict[str, str],
     split: HeldoutSplit,
@@ -155,6 +155,7 @@ def _outputs(
             metrics=Metrics(settings.folder, state.step),
             logger=logger,
             display=display,
+            heldout=HeldoutError(sampler, state.model),
             checkpoint=lambda state: state.checkpoint(config, character, clips, split, made_by),
             continue_command=continue_command(),
         )

@@ -293,8 +293,8 @@ MISTAKES = [
     ),
     (
         '-m output_dir="~nouser/x" seed=0,1',
-        """job 'output_dir="~nouser/x" seed=0': ~nouser/x: there is no home folder ~nouser; write it out, or ./~nouser for what """
-        "is called so here; nothing was started",
+        """job 'output_dir="~nouser/x" seed=0': ~nouser/x: there is no home folder ~nouser; write it out, or ./~nouser for """
+        "what is called so here; nothing was started",
     ),
     (
         f"dataset=clips dataset.motion_lib_file=[/clips,{LONG}]",

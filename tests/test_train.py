@@ -145,7 +145,7 @@ def test_overwrite_is_refused_where_several_processes_would_delete(shell, finish
     assert answer.code == 1
     assert answer.err == (
         "error: overwrite=true: this is one of several processes, and each would delete what another may be writing; "
-        f"expected a folder to begin in: delete {shell.folder}/{RUN}, or give another output_dir\n"
+        f"delete {shell.folder}/{RUN} first, or give another output_dir\n"
     )
     assert Path(RUN, "final_model.ckpt").exists()
 

@@ -16,7 +16,7 @@ PARTS ?=
 help:
 	@echo "make demo       train a small model on motions the project makes itself, then show the result"
 	@echo "make test       the fast tests, ruff and pyright"
-	@echo "make test-slow  the real SLURM, killed processes, the wheel, the README's commands"
+	@echo "make test-slow  the real SLURM, killed processes, the wheel, the commands of README and docs"
 	@echo "make bench      what users wait for, measured against targets; 5 minutes"
 	@echo "make format     ruff format and fix"
 

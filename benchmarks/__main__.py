@@ -8,8 +8,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from parc.configuration.errors import exit_with_one_line
 from parc.configuration.messages import show_messages
+from parc.configuration.program import run_program
 
 if TYPE_CHECKING:
     import torch
@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("benchmark.json"), help="where the figures go as JSON")
     options = parser.parse_args()
     show_messages()
-    exit_with_one_line(lambda: measure(options))
+    measure(options)
 
 
 def measure(options: argparse.Namespace) -> None:
@@ -81,4 +81,4 @@ def _show(rows: "list[Row]", options: argparse.Namespace, device: "torch.device"
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

@@ -12,7 +12,6 @@ from parc.configuration.composed import composed_config
 from parc.configuration.composing import conf_folder, run_config
 from parc.motion_generator.feature_statistics import compute_statistics
 from parc.motion_generator.features import MotionFeatures
-from parc.motion_generator.heldout_error import HeldoutError
 from parc.motion_generator.mdm_heightfield_contact_motion_sampler import (
     MDMHeightfieldContactMotionSampler,
     MotionWindows,
@@ -84,13 +83,11 @@ def train_steps(setting: Setting, steps: int, precision: Precision) -> None:
     trainer = replace(
         setting.settings.trainer, epochs=setting.state.step + steps, iters_per_epoch=1, precision=precision
     )
-    heldout = HeldoutError(setting.sampler, setting.state.model)
     ranks, seed = Ranks(), setting.settings.seed
     run_loop(
         setting.state,
         trainer,
         setting.sampler,
-        heldout,
         None,
         StopRequest(),
         seed=seed,

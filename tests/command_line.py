@@ -1,4 +1,4 @@
-"""Calling `python -m parc.train` in this process, as a person would call it: arguments in, exit code and lines out."""
+"""Calling `python -m parc.train` (or another verb) in this process, as a person would: arguments in, exit code and lines out."""
 
 import logging
 import os
@@ -47,14 +47,16 @@ class CommandLine:
 
     def train(self, *arguments: str) -> Answer:
         """Run `python -m parc.train`. An error that is no user's mistake comes out as it is."""
-        sys.argv = [parc.train.__file__, *arguments]
-        # As in a process of its own.
-        logging.getLogger("parc").setLevel(logging.INFO)
-        self.monkeypatch.setattr(trusted, "_trusted", {"parc"})
+        return self.run("train", *arguments)
+
+    def run(self, verb: str, *arguments: str) -> Answer:
+        """Run the verb of a stage, likewise."""
+        sys.argv = [str(Path(parc.train.__file__).with_name(f"{verb}.py")), *arguments]
+        self.as_in_a_process_of_its_own()
         self.capfd.readouterr()
         code = 0
         try:
-            exit_with_one_line(lambda: run_command_line("train", list(arguments)))
+            exit_with_one_line(lambda: run_command_line(verb, list(arguments)))
         except SystemExit as leaving:
             code = int(leaving.code or 0)
         finally:
@@ -62,6 +64,10 @@ class CommandLine:
         sys.stdout.flush()
         out, err = self.capfd.readouterr()
         return Answer(code, out, err)
+
+    def as_in_a_process_of_its_own(self) -> None:
+        logging.getLogger("parc").setLevel(logging.INFO)
+        self.monkeypatch.setattr(trusted, "_trusted", {"parc"})
 
     def files(self) -> list[str]:
         """Return all that lies in the folder."""

@@ -44,6 +44,17 @@ def humanoid():
     return CharacterFile("humanoid.xml").read()
 
 
+@pytest.fixture(scope="module")
+def coarse_pictures():
+    """Pictures of the same size from a fourth of the rays, and coarse shadows, for tests that do not look at either."""
+    from parc.pictures import shading
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shading, "SAMPLES_PER_SIDE", 1)
+        patch.setattr(shading, "SHADOW_PIXELS", 200)
+        yield
+
+
 @pytest.fixture
 def shell(tmp_path, monkeypatch, capfd):
     """A command line in an empty folder."""

@@ -7,43 +7,18 @@ import torch
 from golden_arrays import golden_points, read_golden
 from parc.anim.character import Character
 from parc.anim.motion_library import MotionLibrary
+from parc.configuration.composing import pieces_of_option
+from parc.configuration.pieces import recipe
 from parc.motion_generator.canonical_frame import RelativeZStyle
 from parc.motion_generator.features import FeatureStatistics
-from parc.motion_generator.heightmap_augmentation import MaxpoolAndBoxes, NoAugmentation
-from parc.motion_generator.local_heightmap import HeightmapGrid
-from parc.motion_generator.losses import Distance, LossWeights, MotionLosses
-from parc.motion_generator.mdm_heightfield_contact_motion_sampler import (
-    MDMHeightfieldContactMotionSampler,
-    TargetSettings,
-)
+from parc.motion_generator.heightmap_augmentation import NoAugmentation
+from parc.motion_generator.losses import Distance, MotionLosses
+from parc.motion_generator.mdm_heightfield_contact_motion_sampler import MDMHeightfieldContactMotionSampler
 
-GRID = HeightmapGrid(-2.0, 4.0, -3.0, 3.0, 0.2)
-TARGET = TargetSettings(min_seconds_ahead=0.4, max_extra_seconds=1.1, noise=0.05, near=0.1, turning=0.5)
-AUGMENTATION = MaxpoolAndBoxes(
-    flat_chance=0.1,
-    pool_chance=0.15,
-    max_pool_half_width=10,
-    max_boxes=4,
-    min_box_length=2.0,
-    max_box_length=12.0,
-    max_height=3.0,
-)
-WEIGHTS = LossWeights(
-    root_position=1.0,
-    root_rotation=1.0,
-    joint_rotation=0.5,
-    contacts=1.0,
-    joint_position=0.5,
-    kinematic_consistency=1.0,
-    root_velocity=0.5,
-    root_angular_velocity=0.02,
-    joint_angular_velocity=0.01,
-    body_position=0.5,
-    body_rotation=0.1,
-    body_velocity=0.03,
-    target=0.02,
-    terrain_collision=15.0,
-)
+_PIECES = pieces_of_option("train", ["sampler=heightfield_contact", "loss=with_terrain"], ["sampler", "loss"])
+_SAMPLER = recipe(_PIECES["sampler"], MDMHeightfieldContactMotionSampler, "sampler")
+GRID, TARGET, AUGMENTATION = _SAMPLER.heightmap, _SAMPLER.target, _SAMPLER.augmentation
+WEIGHTS = recipe(_PIECES["loss"], MotionLosses, "loss").weights
 
 
 def paper_sampler(

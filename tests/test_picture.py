@@ -53,7 +53,7 @@ def files_below(folder: Path) -> set[Path]:
     return {path for path in folder.rglob("*") if path.is_file()}
 
 
-def test_the_picture_is_named_after_the_path_and_lies_in_the_current_folder(clips, run, elsewhere):
+def test_the_picture_is_named_after_the_path_and_lies_in_the_current_folder(clips, run, elsewhere, coarse_pictures):
     before = files_below(clips) | files_below(run)
     clip = clips / "walking" / "walking_0.safetensors"
     expected = {"walking_0.png": [clip], "clips.png": [clips], "first.png": [run], "first_and_1_more.png": [run, run]}
@@ -123,6 +123,13 @@ def test_paths_that_are_nothing_to_draw_are_refused(clips, run, elsewhere, tmp_p
     with pytest.raises(UserError, match="there is no such file"):
         draw_picture([clips], char_file="nobody.xml")
     assert list(elsewhere.iterdir()) == []
+
+
+def test_a_folder_whose_name_is_no_text_is_refused(run, tmp_path, monkeypatch):
+    odd = run.rename(tmp_path / os.fsdecode(b"caf\xe9"))
+    monkeypatch.chdir(odd)
+    with pytest.raises(UserError, match="this name is not UTF-8 text"):
+        draw_picture([Path()], tmp_path / "curves.png")
 
 
 def test_a_picture_is_a_png(clips, tmp_path):

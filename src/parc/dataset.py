@@ -1,13 +1,14 @@
 """Build a dataset from folders of clips: python -m parc.dataset FOLDER [FOLDER ...] [--output MANIFEST]."""
 
 import argparse
-import sys
 from collections import Counter, defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from parc.configuration.errors import exit_with_one_line
 from parc.configuration.messages import show_messages
+from parc.configuration.paths import expanded_home
+from parc.configuration.program import run_program
 
 if TYPE_CHECKING:
     from parc.anim.dataset import ClipEntry
@@ -21,7 +22,9 @@ def main() -> None:
         "contact sheet. The clips themselves are only read.",
     )
     parser.add_argument("sources", nargs="+", metavar="SOURCE", help="a folder of clips, a manifest or a clip")
-    parser.add_argument("--output", default="motions.yaml", help="the manifest to write (default: %(default)s)")
+    parser.add_argument(
+        "--output", type=expanded_home, default="motions.yaml", help="the manifest to write (default: %(default)s)"
+    )
     parser.add_argument("--min-num-frames", type=int, default=15, help="leave out clips with fewer frames")
     parser.add_argument("--max-terrain-dim-x", type=int, default=1001, help="leave out clips on more cells along x")
     parser.add_argument("--max-terrain-dim-y", type=int, default=1001, help="leave out clips on more cells along y")
@@ -32,7 +35,7 @@ def main() -> None:
     parser.add_argument("--no-picture", action="store_true", help="draw no contact sheet")
     options = parser.parse_args()
     show_messages()
-    exit_with_one_line(lambda: build_dataset(options))
+    build_dataset(options)
 
 
 def build_dataset(options: argparse.Namespace) -> None:
@@ -43,7 +46,7 @@ def build_dataset(options: argparse.Namespace) -> None:
     from parc.anim.mjcf import CharacterFile
     from parc.configuration.errors import UserError
 
-    output = Path(options.output)
+    output: Path = options.output
     if output.suffix not in (".yaml", ".yml"):
         raise UserError(f"--output {output}: expected a name that ends in .yaml")
     dataset = ClipDataset(
@@ -64,8 +67,8 @@ def build_dataset(options: argparse.Namespace) -> None:
     if not kept:
         raise UserError(f"{options.sources[0]}: every clip is left out ({excluded[0][0]}: {excluded[0][1]})")
     weights = clip_weights(kept, seconds)
-    write_manifest(output, [(entry.path, weight) for entry, weight in zip(kept, weights, strict=True)])
-    _show_table(kept, seconds, weights)
+    write_manifest(output, [replace(entry, weight=weight) for entry, weight in zip(kept, weights, strict=True)])
+    show_table(kept, seconds, weights)
     for reason, count in Counter(reason for _, reason in excluded).items():
         print(f"left out: {count} with {reason}")
     print(f"manifest: {output}")
@@ -78,7 +81,8 @@ def build_dataset(options: argparse.Namespace) -> None:
         print(f"contact sheet: {picture}")
 
 
-def _show_table(kept: "list[ClipEntry]", clip_seconds: list[float], weights: list[float]) -> None:
+def show_table(kept: "list[ClipEntry]", clip_seconds: list[float], weights: list[float]) -> None:
+    """Print how many clips and seconds there are of each class, and its share of training."""
     from rich.console import Console
     from rich.table import Table
 
@@ -96,8 +100,8 @@ def _show_table(kept: "list[ClipEntry]", clip_seconds: list[float], weights: lis
     footers = ["all", str(len(kept)), f"{sum(seconds.values()):.1f}", "100.0 %"]
     for column, footer in zip(table.columns, footers, strict=True):
         column.footer = footer
-    Console(file=sys.stdout).print(table)
+    Console(markup=False, emoji=False).print(table)
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

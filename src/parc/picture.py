@@ -3,7 +3,9 @@
 import argparse
 from pathlib import Path
 
-from parc.configuration.errors import UserError, exit_with_one_line
+from parc.configuration.errors import UserError
+from parc.configuration.paths import expanded_home, refuse_undecodable
+from parc.configuration.program import run_program
 
 HELP = """Draw a picture of what PATH is and print where it was written:
 
@@ -20,16 +22,18 @@ EXAMPLES = """examples:
 
 
 def main() -> None:
-    """Read the command line, draw, and leave the process."""
+    """Read the command line and draw."""
     parser = argparse.ArgumentParser(
         prog="python -m parc.picture",
         description=HELP,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="clip, folder of clips, manifest or run")
     parser.add_argument(
-        "--output", type=Path, metavar="FILE.png", help="the picture (default: ./NAME.png, named after PATH)"
+        "paths", nargs="+", type=expanded_home, metavar="PATH", help="clip, folder of clips, manifest or run"
+    )
+    parser.add_argument(
+        "--output", type=expanded_home, metavar="FILE.png", help="the picture (default: ./NAME.png, named after PATH)"
     )
     parser.add_argument(
         "--character",
@@ -38,13 +42,10 @@ def main() -> None:
         help="MJCF file of the clips' character (default: humanoid.xml, shipped with parc)",
     )
     arguments = parser.parse_args()
-    exit_with_one_line(lambda: _run(arguments.paths, arguments.output, arguments.character))
-
-
-def _run(paths: list[Path], output: Path | None, char_file: str) -> None:
+    output: Path | None = arguments.output
     if output is not None and output.suffix.lower() != ".png":
         raise UserError(f"--output {output}: expected a name that ends in .png")
-    print(draw_picture(paths, output, char_file))
+    print(draw_picture(arguments.paths, output, arguments.character))
 
 
 def draw_picture(paths: list[Path], output: Path | None = None, char_file: str = "humanoid.xml") -> Path:
@@ -66,6 +67,7 @@ def draw_picture(paths: list[Path], output: Path | None = None, char_file: str =
             raise UserError(
                 f"{path}: there is no such file or folder; expected a clip, a folder of clips, a manifest or a run's folder"
             )
+        refuse_undecodable(path.resolve().name)  # which is written on the picture
     paths = [path.parent if path.name == METRICS_FILE else path for path in paths]
     runs = [path for path in paths if (path / METRICS_FILE).is_file()]
     output = output or Path(f"{_name(paths)}.png")
@@ -116,4 +118,4 @@ def _draw_motions(paths: list[Path], output: Path, char_file: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

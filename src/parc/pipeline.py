@@ -1,10 +1,10 @@
 """Run a chain of iterations: python -m parc.pipeline iterations=[iter1,iter2,iter3] [GROUP=OPTION ...] [KEY=VALUE ...]."""
 
 import argparse
-from pathlib import Path
 
-from parc.configuration.errors import exit_with_one_line
 from parc.configuration.messages import show_messages
+from parc.configuration.paths import expanded_home
+from parc.configuration.program import run_program
 
 
 def main() -> None:
@@ -16,17 +16,13 @@ def main() -> None:
         "stages.train.timeout_min=600, for instance.",
     )
     parser.add_argument("arguments", nargs="+", metavar="iterations=[...] KEY=VALUE", help="as of python -m parc.train")
-    parser.add_argument("--config-dir", type=Path, help="a folder of options of your own, a folder a group")
+    parser.add_argument("--config-dir", type=expanded_home, help="a folder of options of your own, a folder a group")
     options = parser.parse_intermixed_args()
     show_messages()
+    from parc.cluster.chain import run_chain
 
-    def run() -> None:
-        from parc.cluster.chain import run_chain
-
-        run_chain(options.arguments, options.config_dir)
-
-    exit_with_one_line(run)
+    run_chain(options.arguments, options.config_dir)
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

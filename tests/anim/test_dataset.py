@@ -149,17 +149,29 @@ def test_every_class_weighs_the_same_and_weights_sum_to_the_seconds():
 def test_a_manifest_goes_there_and_back_with_paths_relative_to_it(tmp_path):
     files(tmp_path, "clips/walk/a.pkl", "clips/b.pkl")
     manifest = tmp_path / "lists" / "all.yaml"
-    write_manifest(manifest, [(tmp_path / "clips/walk/a.pkl", 1.5), (tmp_path / "clips/b.pkl", 0.1 + 0.2)])
+    write_manifest(
+        manifest,
+        [ClipEntry(tmp_path / "clips/walk/a.pkl", "walk", 1.5), ClipEntry(tmp_path / "clips/b.pkl", "", 0.1 + 0.2)],
+    )
     assert str(tmp_path) not in manifest.read_text()
     moved = tmp_path.with_name(tmp_path.name + "_moved")
     tmp_path.rename(moved)  # manifest and clips together
     entries = read_manifest(moved / "lists" / "all.yaml")
-    assert [(entry.path.resolve(), entry.weight) for entry in entries] == [
-        (moved / "clips/walk/a.pkl", 1.5),
-        (moved / "clips/b.pkl", 0.1 + 0.2),
+    assert [(entry.path.resolve(), entry.motion_class, entry.weight) for entry in entries] == [
+        (moved / "clips/walk/a.pkl", "walk", 1.5),
+        (moved / "clips/b.pkl", "", 0.1 + 0.2),
     ]
     assert [entry.path for entry in dataset(moved / "lists" / "all.yaml").entries()] == [e.path for e in entries]
     assert clip_weights(entries, [7.0, 8.0]) == [1.5, 0.1 + 0.2]
+
+
+def test_classes_that_a_manifest_gives_can_be_halved(tmp_path):
+    files(tmp_path, *(f"{name}.pkl" for name in "abc"))
+    manifest = tmp_path / "motions.yaml"
+    manifest.write_text("motions:" + "".join(f"\n- {{file: {name}.pkl, weight: 1, class: walk}}" for name in "abc"))
+    assert listed(manifest, halved=["walk"]) == [("a.pkl", "walk"), ("c.pkl", "walk")]
+    manifest.write_text("motions: [{file: a.pkl, weight: 1, class: 7}]")
+    assert "class is 7, expected a name" in refusal(manifest)
 
 
 def test_a_manifest_of_parcs_with_data_dir_is_read(tmp_path, monkeypatch):

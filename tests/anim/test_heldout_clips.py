@@ -2,7 +2,7 @@
 
 import pytest
 
-from parc.anim.heldout_clips import HeldoutSplit, motion_of
+from parc.anim.heldout_clips import HeldoutSplit, motion_of, split_of_older_run
 
 NAMES = [f"clip_{number}" for number in range(100)]
 HELD_OUT = [20, 24, 28, 71, 75, 92, 96]  # as it has always been: later iterations hold out what earlier ones did
@@ -62,3 +62,14 @@ def test_what_an_earlier_iteration_trained_on_is_never_held_out():
 def test_a_run_that_resumes_holds_out_what_it_held_out_first():
     own = HeldoutSplit(frozenset(["clip_3"]), frozenset(NAMES) - {"clip_3"})
     assert held_out(own, NAMES) == ["clip_3"]
+
+
+def test_what_a_run_of_an_older_version_held_out_goes_by_the_whole_name():
+    """It took PARC's variants for motions of their own: what it trained on is known to have been trained on."""
+    names = [*NAMES, "clip_20_mirrored", "clip_20_opt", "clip_3_opt", "clip_7_flipped"]
+    split = split_of_older_run(names)
+    assert split.heldout is not None and {"clip_20", "clip_20_mirrored"} < split.heldout
+    assert "clip_20_opt" in split.trained and split.heldout | split.trained == frozenset(names)
+    assert split.of(names) == [name in split.heldout for name in names]
+    assert "clip_20" not in held_out(HeldoutSplit(trained=split.trained), names)
+    assert split_of_older_run(NAMES[10:29]).heldout == frozenset()

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+import forked_jobs
 import parc.pipeline
 from command_line import TINY, write_clips
+from parc.cluster import local
 from parc.cluster.chain import run_chain
 from parc.configuration.errors import UserError
 
@@ -26,7 +28,8 @@ def previous_run(iteration: str, data: str = "data") -> str | None:
     return config["iteration"]["previous_run"]
 
 
-def test_iterations_without_a_file_go_on_from_the_one_before(workplace):
+def test_iterations_without_a_file_go_on_from_the_one_before(workplace, monkeypatch):
+    monkeypatch.setattr(local, "_run_job", forked_jobs.run_job)
     run_chain(["iterations=[iter1,iter2,polish]", *CHAIN])
     assert previous_run("iter1") is None
     assert previous_run("iter2") == str(workplace / "data/iter1/p1_train_gen")
@@ -41,10 +44,10 @@ def test_iterations_without_a_file_go_on_from_the_one_before(workplace):
 
 
 def test_options_of_ones_own_can_be_chained(workplace):
-    option = workplace / "mine" / "trainer" / "short.yaml"
+    option = workplace / "mine" / "trainer" / "fast.yaml"
     option.parent.mkdir(parents=True)
     option.write_text("# Mine\ndefaults:\n  - default\nlearning_rate: 0.5\n")
-    run_chain(["iterations=[iter1]", *CHAIN, "trainer=short"], workplace / "mine")
+    run_chain(["iterations=[iter1]", *CHAIN, "trainer=fast"], workplace / "mine")
     config = yaml.safe_load(Path("data/iter1/p1_train_gen/mdm_config.yaml").read_text())
     assert config["trainer"]["learning_rate"] == 0.5
 

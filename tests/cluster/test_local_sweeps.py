@@ -1,19 +1,24 @@
-"""Sweeps on one machine, each job a real process."""
+"""Sweeps on one machine, each job a process; in the slow tests, one that is started as users' are."""
 
 import csv
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
 import yaml
 
+import forked_jobs
 from command_line import QUICK, TINY, TINY_MODEL, subprocess_environment, write_clips
-from parc.cluster.sweep_plan import read_sweep
+from parc.cluster import local
+from parc.cluster.local import _run_job
+from parc.cluster.sweep_plan import SweepJob, read_sweep
 from parc.configuration.errors import EXIT_INTERRUPTED
+from parc.configuration.older_configs import VERSION
 from parc.motion_generator.checkpoint import read_checkpoint
 from parc.stages.run_folder import is_locked
 
@@ -43,7 +48,8 @@ def table() -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_a_job_that_fails_in_the_middle_does_not_stop_the_rest(shell, workplace):
+def test_a_job_that_fails_in_the_middle_does_not_stop_the_rest(shell, workplace, monkeypatch):
+    monkeypatch.setattr(local, "_run_job", forked_jobs.run_job)
     answer = shell.train(*OWN, *SWEEP)
     assert (answer.code, answer.err) == (1, "")
     rows = table()
@@ -65,6 +71,15 @@ def test_a_job_that_fails_in_the_middle_does_not_stop_the_rest(shell, workplace)
     for row in rows:
         assert Path(row["folder"]).name in answer.out
     assert str(workplace / "sweep" / "sweep.csv") in answer.out
+
+
+def test_a_sweep_needs_no_folder_for_temporary_files(shell, monkeypatch):
+    job = SweepJob([], str(shell.folder / "run"), str(shell.folder / "run" / "job.log"), 1, "epochs")
+    description = {"config": {"version": VERSION, "stage": "nothing"}, "command": "", "sweep": None, "packages": []}
+    with monkeypatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", str(shell.folder / "full"))  # where nothing can be written
+        assert _run_job(job, description, []) == 1
+    assert Path(job.log).read_text().startswith("error: stage: is 'nothing', expected the dotted name of a stage")
 
 
 @pytest.mark.slow
@@ -113,14 +128,14 @@ def test_a_signal_stops_the_sweep_with_everything_saved_and_the_same_command_goe
         os.killpg(process.pid, sent)  # as a terminal does: to all processes of its session
         said, _ = process.communicate(timeout=120)
     assert process.returncode == EXIT_INTERRUPTED, said
-    assert [row["state"] for row in table()] == ["stopped", "waiting"], said
+    assert [row["state"] for row in table()] == ["stopped", "stopped"], said
     job = Path(table()[0]["folder"])
     step = read_checkpoint(job / "checkpoints" / "latest.ckpt").state["step"]
     assert 0 < step < 400
     assert not is_locked(job)
-    assert "stopped; to go on: python -m parc.train -m dataset=clips" in said
+    assert "stopped; to resume: python -m parc.train -m dataset=clips" in said
 
     again = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert again.returncode == 0, again.stdout + again.stderr
-    assert f"going on from {job}/checkpoints/latest.ckpt, step {step} of 400" in again.stdout
+    assert f"resuming from {job}/checkpoints/latest.ckpt, step {step} of 400" in again.stdout
     assert [row["state"] for row in table()] == ["finished", "finished"]

@@ -166,11 +166,6 @@ def test_settings_out_of_range_are_refused_by_name(setting, value):
         DemoMotions(**settings)
 
 
-def test_an_empty_folder_name_is_refused():
-    with pytest.raises(UserError, match=r"dataset\.folder is empty"):
-        DemoMotions(1, 0, "")
-
-
 def test_the_constructor_touches_no_files(tmp_path):
     DemoMotions(5, seed=0, folder=str(tmp_path / "not made"))
     assert not list(tmp_path.iterdir())

@@ -7,7 +7,7 @@ import torch
 from standing_clips import standing_clip
 
 from parc.anim.clip_files import write_clip
-from parc.anim.dataset import ClipDataset, write_manifest
+from parc.anim.dataset import ClipDataset, ClipEntry, write_manifest
 from parc.configuration.errors import UserError
 from parc.pictures.contact_sheet import (
     CLIPS_PER_CLASS,
@@ -17,6 +17,8 @@ from parc.pictures.contact_sheet import (
     draw_contact_sheet,
     read_classes,
 )
+
+pytestmark = pytest.mark.usefixtures("coarse_pictures")
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +78,7 @@ def test_reading_a_dataset_counts_all_of_it_and_keeps_a_few_of_each_class(datase
 def test_clips_of_a_manifest_are_grouped_by_the_folders_they_lie_in(dataset_folder, humanoid, tmp_path):
     manifest = tmp_path / "manifest.yaml"
     paths = sorted(dataset_folder.glob("*/*.safetensors"))
-    write_manifest(manifest, [(path, 1.0) for path in paths])
+    write_manifest(manifest, [ClipEntry(path, "", 1.0) for path in paths])
     _, totals = read_classes(entries_of(manifest), humanoid)
     assert {name: total.clips for name, total in totals.items()} == {"jumping": 1, "walking": 6}
 

@@ -13,6 +13,8 @@ from parc.configuration.errors import UserError
 from parc.pictures.filmstrip import draw_filmstrip, filmstrip_figure
 from parc.pictures.palette import write_figure
 
+pytestmark = pytest.mark.usefixtures("coarse_pictures")
+
 
 def png_size(path) -> tuple[int, int]:
     head = path.read_bytes()[:24]
@@ -27,7 +29,7 @@ def clip(humanoid):
 
 
 @pytest.fixture(scope="module")
-def figure(clip, humanoid):
+def figure(clip, humanoid, coarse_pictures):
     return filmstrip_figure(clip, humanoid, poses=5)
 
 

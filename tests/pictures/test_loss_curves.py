@@ -3,6 +3,7 @@
 import json
 import math
 import struct
+import warnings
 
 import numpy as np
 import pytest
@@ -154,3 +155,13 @@ def test_loss_curves_are_a_png_the_size_of_a_slide(run, tmp_path):
     draw_loss_curves([read_run_metrics(run, "run")], tmp_path / "curves.png")
     head = (tmp_path / "curves.png").read_bytes()[:24]
     assert head[:8] == b"\x89PNG\r\n\x1a\n" and struct.unpack(">II", head[16:24]) == (1920, 1080)
+
+
+def test_runs_may_have_any_name(run, tmp_path):
+    names = (r"$\frac$", "_hidden", "a\nb", "größer 日本")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # letters that no font has are shown as boxes
+        draw_loss_curves([read_run_metrics(run, name) for name in names], tmp_path / "curves.png")
+    figure = loss_curves_figure([read_run_metrics(run, name) for name in names])
+    legends = [legend for axes in figure.axes if (legend := axes.get_legend())]
+    assert {*names} <= {text.get_text() for legend in legends for text in legend.get_texts()}

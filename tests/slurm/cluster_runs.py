@@ -41,7 +41,8 @@ def write_clips(folder: Path, character, count: int = 3) -> Path:
 
 def begun(verb: str, *arguments: object, **environment: str) -> subprocess.Popen[str]:
     """Start `python -m parc.VERB ARGUMENTS`, everything that it says in one pipe; jobs find the modules of this folder."""
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), **environment}
+    modules = os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))
+    environment = {**os.environ, "PYTHONPATH": modules, **environment}
     line = [sys.executable, "-m", f"parc.{verb}", *map(str, arguments)]
     return subprocess.Popen(
         line,

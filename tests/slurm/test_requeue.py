@@ -58,7 +58,7 @@ class DisturbedRun:
         return (self.folder / "checkpoints" / "latest.ckpt").exists() and len(rows_of(self.folder)) > 2
 
     def steps_gone_on_from(self) -> list[int]:
-        return [int(step) for step in re.findall(r"going on from .*, step (\d+) of", self.log)]
+        return [int(step) for step in re.findall(r"resuming from .*, step (\d+) of", self.log)]
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +188,7 @@ def test_a_job_that_may_not_be_requeued_again_fails_with_one_line_and_everything
     slurm_cluster.wait_for(run.job_id, "FAILED")
     code, said = command("sweep", run.folder)
     assert code == 1
-    assert "error: the job's time was over once more than hydra.launcher.max_num_timeout allows" in said
+    assert "error: the job reached its time limit more often than hydra.launcher.max_num_timeout allows" in said
     assert "Traceback" not in run.log
     step = re.search(r"stopped by SIGUSR2 after step (\d+), everything is saved", run.log)
     assert step and int(step[1]) // 4 == len(rows_of(run.folder))

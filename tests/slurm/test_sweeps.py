@@ -154,6 +154,37 @@ def test_ctrl_c_leaves_the_jobs_running(slurm_cluster, place, common):
     assert (sweep / "checkpoints" / "latest.ckpt").exists()  # it saved what it had
 
 
+def test_an_array_that_is_cancelled_while_it_waits_has_stopped(place, common):
+    sweep = place / "cancelled"
+    later = "hydra.launcher.additional_parameters={begin: now+1hour}"
+    code, said = command("train", *common, NO_WAIT, later, "seed=1,2,3", f"output_dir={sweep}")
+    assert code == 0, said
+    array = jobs_of(sweep)[0]["job_id"].partition("_")[0]
+    assert os.spawnlp(os.P_WAIT, "scancel", "scancel", array) == 0
+    code, said = command("sweep", sweep, "--wait")
+    assert (code, [row["state"] for row in table_of(sweep)]) == (1, ["stopped"] * 3), said
+
+
+def test_without_accounting_the_queue_and_the_runs_say_what_became_of_jobs(
+    slurm_cluster, sent, place, common, tmp_path
+):
+    ended(sent["not_waited_for"])
+    assert command("sweep", place / "not_waited_for", "--wait")[0] == 0
+    later = "hydra.launcher.additional_parameters={begin: now+1hour}"
+    code, said = command("train", *common, NO_WAIT, later, f"output_dir={place}/later")
+    assert code == 0, said
+    disabled = tmp_path / "slurm.conf"
+    lines = (slurm_cluster.state_dir / "slurm.conf").read_text().splitlines()
+    disabled.write_text("\n".join(line for line in lines if not line.startswith("Accounting")))
+    for name, expected in (("not_waited_for", (0, ["finished", "finished"])), ("later", (0, ["waiting"]))):
+        code, said = command("sweep", place / name, SLURM_CONF=str(disabled))
+        assert (code, [row["state"] for row in table_of(place / name)]) == expected, said
+        assert said.count("sacct does not answer (Slurm accounting storage is disabled)") == 1
+    assert os.spawnlp(os.P_WAIT, "scancel", "scancel", jobs_of(place / "later")[0]["job_id"]) == 0
+    code, said = command("sweep", place / "later", "--wait", SLURM_CONF=str(disabled))
+    assert (code, table_of(place / "later")[0]["state"]) == (1, "stopped"), said
+
+
 WRONG = {
     "a misspelled key": ("model.denoiser.d_modl=64,128", "did you mean 'model.denoiser.d_model'?"),
     "a misspelled setting": ("hydra.launcher.timeout_mn=5", "did you mean 'hydra.launcher.timeout_min'?"),

@@ -28,7 +28,7 @@ def count(settings: CountSettings) -> None:
         for number in range(done_so_far(settings.folder) + 1, settings.last + 1):
             time.sleep(settings.seconds)
             print(number, file=numbers, flush=True)
-            figures, finished = {"square": number**2}, number == settings.last
+            figures, finished = {"square": float(number**2)}, number == settings.last
             write_progress(settings.folder, Progress(number, settings.last, "numbers", figures, finished))
             if stop.requested and not finished:
                 raise Interrupted(f"stopped after {number}", stop.signals)

@@ -8,6 +8,7 @@ import os
 import pickle
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from parc.configuration.files import read_yaml
 from parc.configuration.saved_config import read_saved_config
 from parc.configuration.tensor_files import read_tensors, write_tensors
 from parc.motion_generator.checkpoint import read_checkpoint, read_starting_point
+from parc.motion_generator.features import read_statistics
 from parc.stages.metrics import read_metrics
 from parc.stages.resuming import resumed
 from parc.stages.stage import read_run
@@ -229,3 +231,19 @@ def test_a_checkpoint_that_runs_something_is_refused_and_runs_nothing(tmp_path):
         with pytest.raises(UserError, match=r"evil\.ckpt"):
             read_checkpoint(tmp_path / "evil.ckpt")
     assert not target.exists()
+
+
+@pytest.mark.parametrize(("beginning", "said"), [(b"", "no 'parc checkpoint 1'"), (b"PK\3\4", "not one of PARC's")])
+def test_files_far_too_large_are_refused_unread(tmp_path, beginning, said):
+    path = tmp_path / "huge"
+    path.write_bytes(beginning)
+    os.truncate(path, 2**31)  # zeros that no disk holds
+    tracemalloc.start()
+    try:
+        with pytest.raises(UserError, match=said):
+            read_starting_point(path)
+        with pytest.raises(UserError, match="2,048 MiB, expected at most 32 MiB"):
+            read_statistics(path, 15, 7)
+        assert tracemalloc.get_traced_memory()[1] < 2**22
+    finally:
+        tracemalloc.stop()

@@ -15,13 +15,6 @@ from parc.motion_generator.checkpoint_files import checkpoint_files, epoch_check
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tiny_config, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("undisturbed") / "run"
-    train(changed(tiny_config, folder=folder, trainer__epochs_per_checkpoint=1))
-    return folder
-
-
-@pytest.fixture(scope="module")
 def stopped_before(tiny_config, tmp_path_factory):
     config = changed(tiny_config, folder=tmp_path_factory.mktemp("stopped") / "run", trainer__epochs_per_checkpoint=1)
     with pytest.MonkeyPatch.context() as patch:
@@ -74,13 +67,13 @@ def test_with_no_whole_checkpoint_the_run_begins_anew_and_says_so(stopped, undis
         path.write_bytes(b"rubbish")
     with caplog.at_level("INFO"):
         train(config)
-    assert "no checkpoint is whole, training begins anew" in caplog.text
+    assert "no checkpoint is intact, training starts from scratch" in caplog.text
     assert_same_result(undisturbed, folder)
 
 
 def test_a_damaged_final_checkpoint_is_made_again(tiny_config, tmp_path, undisturbed, caplog):
     config = changed(tiny_config, folder=tmp_path / "run", trainer__epochs_per_checkpoint=1)
-    train(config)
+    shutil.copytree(undisturbed, tmp_path / "run")
     path = tmp_path / "run" / "final_model.ckpt"
     path.write_bytes(a_bit_flipped(path.read_bytes()))
     with caplog.at_level("INFO"):
@@ -91,7 +84,7 @@ def test_a_damaged_final_checkpoint_is_made_again(tiny_config, tmp_path, undistu
 
 def test_the_last_few_epochs_are_kept(tiny_config, tmp_path):
     train(changed(tiny_config, folder=tmp_path / "run", trainer__epochs_per_checkpoint=1, trainer__epochs=5,
-                  trainer__keep_last_checkpoints=2))  # fmt: skip
+                  trainer__iters_per_epoch=1, trainer__keep_last_checkpoints=2))  # fmt: skip
     assert [path.name for path in epoch_checkpoints(tmp_path / "run")] == ["model_epoch_5.ckpt", "model_epoch_4.ckpt"]
     assert (tmp_path / "run" / "final_model.ckpt").is_file()
     assert not (tmp_path / "run" / "checkpoints" / "latest.ckpt").exists()
@@ -127,8 +120,8 @@ def test_the_rolling_checkpoint_follows_the_clock(tiny_config, tmp_path, monkeyp
 
 def test_what_a_killed_process_left_is_taken_away(stopped, undisturbed):
     config, folder = stopped
-    parts = [folder / "checkpoints" / ".latest.ckpt.abc.part", folder / ".final_model.ckpt.abc.part",
-             folder / ".mdm_config.yaml.x1.part"]  # fmt: skip
+    parts = [folder / "checkpoints" / ".latest.ckpt.abcd_123.part", folder / ".final_model.ckpt.abcd_123.part",
+             folder / ".mdm_config.yaml.x1y2z3_4.part"]  # fmt: skip
     for part in parts:
         part.mkdir()
         (part / ".tmpx1").write_bytes(b"half of a file")
@@ -142,7 +135,7 @@ def test_what_others_write_in_folders_of_their_own_is_left_alone(stopped):
     config, folder = stopped
     parts = []
     for name, lock in (("other run/checkpoints", "../.lock"), ("prepared", ".0123456789abcdef.lock")):
-        parts.append(folder / name / ".file.abc.part")
+        parts.append(folder / name / ".file.abcd_123.part")
         parts[-1].mkdir(parents=True)
         (folder / name / lock).touch()
     train(config)
@@ -167,7 +160,7 @@ def test_a_checkpoint_is_enough_by_itself(undisturbed):
     tensors, state, _ = result(undisturbed)
     assert {name.partition(".")[0] for name in tensors} == {"model", "ema", "optimizer", "progress"}
     assert state["step"] == 12
-    assert state["averaged_steps"] == 8  # a copy up to and with step 5, then averaged
+    assert state["averaged_steps"] == 9  # a copy up to and with step 4, then averaged
 
 
 @pytest.mark.parametrize(("change", "complaint"), [

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shutil
 import signal
 
 import pytest
@@ -20,12 +21,12 @@ from parc.training.ranks import Ranks
 
 ALONE = Ranks()
 VARIANTS = {
-    "plain": {},
     "dropout": {"model__denoiser__dropout": 0.3},
     "cosine": {"trainer__learning_rate_schedule": "cosine", "trainer__warmup_steps": 5},
     "noise": {"sampler__angle_noise_scale": 0.1, "sampler__pos_noise_scale": 0.1},
     "bf16": {"trainer__precision": "bf16"},
 }
+VARIANTS["all but bf16"] = VARIANTS["dropout"] | VARIANTS["cosine"] | VARIANTS["noise"]
 
 
 def stop_after(monkeypatch, steps: int, number: int = signal.SIGTERM) -> None:
@@ -52,7 +53,7 @@ def train_with_stops(config, monkeypatch, stops) -> None:
 
 @pytest.mark.parametrize(
     "variant",
-    ["plain", "dropout", "cosine", *(pytest.param(name, marks=pytest.mark.slow) for name in ("noise", "bf16"))],
+    ["all but bf16", *(pytest.param(name, marks=pytest.mark.slow) for name in ("dropout", "cosine", "noise", "bf16"))],
 )
 def test_stops_anywhere_change_nothing(tiny_config, tmp_path, monkeypatch, variant):
     config = changed(tiny_config, **VARIANTS[variant])
@@ -91,10 +92,8 @@ def test_stops_between_skipped_steps_change_nothing(tiny_config, tmp_path, monke
     assert result(tmp_path / "stopped")[1]["skipped"] == sum(calls[:12])
 
 
-def test_heldout_errors_survive_stops(humanoid, tiny_config, tmp_path, monkeypatch):
-    # Enough clips that some are held out.
-    clips = write_clips(tmp_path / "clips", humanoid, 21)
-    config = changed(tiny_config, dataset__motion_lib_file=str(clips))
+def test_heldout_errors_survive_stops(many_clips, tiny_config, tmp_path, monkeypatch):
+    config = changed(tiny_config, dataset__motion_lib_file=str(many_clips))
     train(changed(config, folder=tmp_path / "undisturbed"))
     train_with_stops(changed(config, folder=tmp_path / "stopped"), monkeypatch, [3, 9])
     assert_same_result(tmp_path / "undisturbed", tmp_path / "stopped")
@@ -109,15 +108,14 @@ def test_heldout_errors_survive_stops(humanoid, tiny_config, tmp_path, monkeypat
     assert split.heldout == {"clip_20"} and split.trained == {f"clip_{number}" for number in range(20)}
 
 
-def test_more_epochs_go_on_from_a_finished_run(tiny_config, tmp_path):
-    train(changed(tiny_config, folder=tmp_path / "long"))
+def test_more_epochs_go_on_from_a_finished_run(tiny_config, undisturbed, tmp_path):
     train(changed(tiny_config, folder=tmp_path / "short", trainer__epochs=2))
     train(changed(tiny_config, folder=tmp_path / "short"))
-    assert_same_result(tmp_path / "long", tmp_path / "short")
+    assert_same_result(undisturbed, tmp_path / "short")
 
 
-def test_a_finished_run_does_nothing(config, tmp_path, caplog):
-    train(config)
+def test_a_finished_run_does_nothing(config, undisturbed, tmp_path, caplog):
+    shutil.copytree(undisturbed, tmp_path / "run")
     files = {path: path.read_bytes() for path in (tmp_path / "run").rglob("*") if path.is_file()}
     with caplog.at_level("INFO"):
         train(config)
@@ -126,25 +124,23 @@ def test_a_finished_run_does_nothing(config, tmp_path, caplog):
     assert all(path.read_bytes() == data for path, data in files.items())
 
 
-def test_rows_that_got_further_than_the_checkpoint_are_written_again_once(config, tmp_path, monkeypatch):
+def test_rows_that_got_further_than_the_checkpoint_are_written_again_once(config, undisturbed, tmp_path, monkeypatch):
     """As after a loss of power: an epoch's row is there, its checkpoint is not."""
-    train(changed(config, folder=tmp_path / "undisturbed"))
     with monkeypatch.context() as patch:
         stop_after(patch, 3)
         with pytest.raises(Interrupted):
             train(config)
     metrics = tmp_path / "run" / "metrics.jsonl"
-    whole = (tmp_path / "undisturbed" / "metrics.jsonl").read_bytes()
+    whole = (undisturbed / "metrics.jsonl").read_bytes()
     metrics.write_bytes(whole + b"\x00\x00\xff\n" + b'{"step": Infinity, "epoch": 1}\n' + whole[:40])
     train(config)
-    assert_same_result(tmp_path / "undisturbed", tmp_path / "run")
+    assert_same_result(undisturbed, tmp_path / "run")
 
 
-def test_the_seed_makes_the_difference(tiny_config, tmp_path):
-    for seed in (0, 1):
-        train(changed(tiny_config, folder=tmp_path / str(seed), seed=seed, trainer__epochs=1))
-    weights = [result(tmp_path / str(seed))[0] for seed in (0, 1)]
-    assert not all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+def test_the_seed_makes_the_difference(config, undisturbed, tmp_path):
+    train(changed(config, seed=1))
+    weights, other_weights = result(undisturbed)[0], result(tmp_path / "run")[0]
+    assert not all(torch.equal(weights[name], other_weights[name]) for name in weights)
 
 
 def test_batches_made_ahead_are_those_made_when_needed(config, monkeypatch):
@@ -166,7 +162,7 @@ def test_batches_made_ahead_are_those_made_when_needed(config, monkeypatch):
         assert torch.equal(draws.noise, now_draws.noise)
 
 
-def test_other_clips_than_before_are_refused_by_name(humanoid, tiny_config, tmp_path, monkeypatch):
+def test_other_clips_than_before_are_refused_by_name(humanoid, tiny_config, undisturbed, tmp_path, monkeypatch):
     clips = write_clips(tmp_path / "clips", humanoid)
     config = changed(tiny_config, folder=tmp_path / "run", dataset__motion_lib_file=str(clips))
     with monkeypatch.context() as patch:
@@ -195,5 +191,4 @@ def test_other_clips_than_before_are_refused_by_name(humanoid, tiny_config, tmp_
     (clips / "another.safetensors").unlink()
     assert newest_checkpoint(tmp_path / "run")[1].state["step"] == 5
     train(config)
-    train(changed(tiny_config, folder=tmp_path / "undisturbed"))
-    assert_same_result(tmp_path / "undisturbed", tmp_path / "run")
+    assert_same_result(undisturbed, tmp_path / "run")

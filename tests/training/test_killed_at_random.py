@@ -40,7 +40,7 @@ def test_kills_at_random_moments_change_nothing(tiny_config, tmp_path, capsys):
         before_first_save += not any(run.glob("checkpoints/*.ckpt"))
     code, said = run_to_end(changed(config, folder=run, **often), tmp_path / "last.log", 3600)
     assert code == 0, said
-    resumed = log.read_text().count("going on from")
+    resumed = log.read_text().count("resuming from")
     assert "damaged" not in said
     assert "Traceback" not in said
     assert_same_result(tmp_path / "undisturbed", run)

@@ -10,7 +10,6 @@ import yaml
 
 from parc.cluster.following import conclude
 from parc.cluster.job import run_described
-from parc.cluster.sweep_plan import read_sweep
 from parc.configuration.errors import UserError
 from parc.configuration.older_configs import VERSION, up_to_date
 from parc.motion_generator.denoiser import Conditions
@@ -102,7 +101,7 @@ def test_a_job_that_version_1_sent_is_done_when_it_comes_to_its_turn(shell, move
 def test_the_table_of_a_sweep_of_version_1_still_shows_its_losses(shell, moved, capfd):
     job = {"overrides": ["seed=0"], "folder": str(moved), "log": "", "epochs": 2, "job_id": None, "state": "finished"}
     (shell.folder / "moved" / "sweep.json").write_text(json.dumps([job]))
-    conclude(Path("moved"), read_sweep(Path("moved")))
+    conclude(Path("moved"))
     last = read_metrics(moved / "metrics.jsonl")[-1]["train/loss"]
     assert Path("moved/sweep.csv").read_text().splitlines() == [
         "job,overrides,state,done,total,unit,training loss,folder",

@@ -10,7 +10,8 @@ import pytest
 from training_runs import TrainingProcess, changed, run_to_end, train
 
 from parc.configuration.errors import UserError
-from parc.stages.run_folder import delete_runs, is_locked, lock_run_folder
+from parc.stages.overwriting import RunFiles, delete_runs
+from parc.stages.run_folder import is_locked, lock_run_folder
 from parc.training.settings import CONFIG_FILE
 
 LONG = {"trainer__epochs": 5000, "trainer__epochs_per_checkpoint": 5000}
@@ -29,7 +30,7 @@ def test_a_second_run_is_refused_with_host_process_and_job_of_the_first(config, 
         assert len(said.splitlines()) == 1
         assert is_locked(tmp_path / "run")
         with pytest.raises(UserError, match="another process works in this folder"):
-            delete_runs([tmp_path / "run" / CONFIG_FILE])
+            delete_runs([RunFiles(tmp_path / "run", CONFIG_FILE, {})])
         first.send(signal.SIGTERM)  # the first is none the worse
         assert first.wait() == 75
 
@@ -75,7 +76,26 @@ def test_of_several_folders_all_are_deleted_or_none(tmp_path):
         folder.mkdir()
         (folder / file).touch()
     with pytest.raises(UserError, match="thesis holds no mdm_config"):
-        delete_runs([each / CONFIG_FILE for each in (run, missing, thesis)])
+        delete_runs([RunFiles(each, CONFIG_FILE, {}) for each in (run, missing, thesis)])
     assert (run / CONFIG_FILE).exists()
-    delete_runs([each / CONFIG_FILE for each in (run, missing)])
+    delete_runs([RunFiles(each, CONFIG_FILE, {}) for each in (run, missing)])
     assert not run.exists()
+
+
+def test_what_a_sweep_keeps_in_a_runs_folder_is_no_strangers(tmp_path, caplog):
+    """A sweep of one job has its folder in common with its run."""
+    run = tmp_path / "run"
+    (run / "wandb").mkdir(parents=True)
+    for name in ("sweep.json", "sweep.csv", ".sweep_in_use"):
+        (run / name).touch()
+    with caplog.at_level("INFO"):
+        delete_runs([RunFiles(run, CONFIG_FILE, {})])  # its job did not begin: there is nothing to delete
+        (run / CONFIG_FILE).touch()
+        delete_runs([RunFiles(run, CONFIG_FILE, {})])
+    assert not (run / CONFIG_FILE).exists() and (run / "sweep.json").exists()
+    assert not caplog.text
+    for name in (CONFIG_FILE, "notes.txt"):
+        (run / name).touch()
+    with caplog.at_level("INFO"):
+        delete_runs([RunFiles(run, CONFIG_FILE, {})])
+    assert caplog.text.endswith("left what such a run does not write: notes.txt\n")

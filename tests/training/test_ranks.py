@@ -9,9 +9,11 @@ import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
+import torch.distributed as dist
 import yaml
 from training_runs import TrainingProcess, changed, composed, rows_of, train
 
@@ -19,6 +21,7 @@ from parc.configuration.errors import UserError
 from parc.motion_generator.checkpoint import read_checkpoint
 from parc.motion_generator.checkpoint_files import FINAL_CHECKPOINT, newest_checkpoint
 from parc.training import ranks
+from parc.training.device import find_device
 
 ALIKE = {"model__denoiser__dropout": 0.0, "trainer__batch_size": 8}
 
@@ -84,6 +87,25 @@ def test_a_resume_may_change_the_number_of_processes(tiny_config, tmp_path):
 def test_processes_wait_for_one_that_is_slow_to_read_its_clips(tiny_config, tmp_path):
     config = changed(tiny_config, folder=tmp_path / "run", dataset___target_="slow_to_read.SlowToRead")
     run_ranks(config, tmp_path)
+
+
+@pytest.mark.slow
+def test_processes_wait_for_the_first_that_is_slow_to_write_a_checkpoint(tiny_config, tmp_path):
+    slow = {"trainer___target_": "slow_to_write.SlowToWrite", "trainer__epochs_per_checkpoint": 1}
+    said = run_ranks(changed(tiny_config, folder=tmp_path / "run", **slow), tmp_path)
+    assert "writing slowly" in said[0] and "trained:" in said[0]
+
+
+@pytest.mark.slow
+def test_the_first_takes_the_others_down_when_it_dies_in_a_slow_write(tiny_config, tmp_path):
+    slow = {"trainer___target_": "slow_to_write.SlowToWrite", "trainer__epochs_per_checkpoint": 1}
+    with ExitStack() as stack:
+        started = start_ranks(stack, changed(tiny_config, folder=tmp_path / "run", **slow), tmp_path)
+        started[0].wait_until(lambda: "writing slowly" in started[0].said(), "the write")
+        time.sleep(1)
+        started[0].process.kill()
+        assert started[1].wait(60) == 1
+    assert "error: rank 1 of 2 has lost another rank" in started[1].said()
 
 
 @pytest.mark.slow
@@ -154,7 +176,7 @@ def test_processes_that_see_different_checkpoints_are_told(tiny_config, tmp_path
         elsewhere = changed(config, folder=tmp_path / "elsewhere")
         second = stack.enter_context(TrainingProcess(elsewhere, tmp_path / "log 1", RANK="1", **shared))
         assert [first.wait(), second.wait()] == [1, 1]
-    assert "rank 1 goes on from step 0, rank 0 from step 4" in second.said()
+    assert "rank 1 resumes from step 0, rank 0 from step 4" in second.said()
 
 
 def torchrun(config, folder: Path, count: int = 2) -> subprocess.Popen:
@@ -184,7 +206,7 @@ def test_torchrun_trains_stops_and_names_a_process_that_died(config, tmp_path):
     said, _ = job.communicate(timeout=60)
     assert job.returncode != 0
     assert said.count("everything is saved") == 2, said
-    assert f"to go on: torchrun --nproc-per-node 2 -m parc.train --config {tmp_path}/config.yaml" in said
+    assert f"to resume: torchrun --nproc-per-node 2 -m parc.train --config {tmp_path}/config.yaml" in said
     step = newest_checkpoint(tmp_path / "run")[1].state["step"]
 
     job = torchrun(config, tmp_path)
@@ -227,3 +249,36 @@ def test_errors_that_are_no_lost_connections_stay_what_they_are():
         ranks.naming_lost_ranks(ranks.Ranks(1, 2)),
     ):
         raise RuntimeError("[gloo/transport/tcp/pair.cc:538] Connection closed by peer [127.0.0.1]:1")
+
+
+@pytest.fixture
+def gpus(monkeypatch):
+    """Let this process see some GPUs, by their names."""
+
+    def see(*names: str) -> None:
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: bool(names))
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: len(names))
+        monkeypatch.setattr(torch.cuda, "set_device", lambda _: None)
+        properties = [SimpleNamespace(uuid=name) for name in names]
+        monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: properties[device.index])
+
+    return see
+
+
+@pytest.mark.parametrize(("seen", "local_rank", "number"), [(1, 0, 0), (1, 3, 0), (2, 3, 1), (4, 3, 3), (8, 3, 3)])
+def test_a_process_takes_the_gpu_of_its_turn_among_those_that_it_sees(gpus, seen, local_rank, number):
+    gpus(*map(str, range(seen)))
+    for name in ("auto", "cuda"):
+        assert find_device(name, ranks.Ranks(local_rank, 4, local_rank)) == torch.device("cuda", number)
+
+
+def test_two_processes_on_one_gpu_are_told(gpus):
+    gpus("0aef")
+    store = dist.HashStore()
+    for rank in (1, 0, 2):
+        store.set(f"parc/ready/{rank}", "" if rank else "GPU 0aef of here")
+    store.set("parc/ready/2", f"GPU 0aef of {socket.gethostname()}")
+    with pytest.raises(
+        UserError, match=f"ranks 1 and 2 would both compute on GPU 0aef of {socket.gethostname()}; expected"
+    ):
+        ranks.await_others(ranks.Ranks(1, 3, 0, store), torch.device("cuda", 0))

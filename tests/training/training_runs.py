@@ -154,7 +154,7 @@ def _train(config: dict[str, Any], log: str, environment: dict[str, str]) -> Non
     sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
     sys.argv = ["python -m parc.train", "output_dir=" + config["output_dir"]]
     show_messages()
-    trust(["slow_to_read"])  # as a command that names it does
+    trust(["slow_to_read", "slow_to_write"])  # as a command that names it does
     exit_with_one_line(lambda: train(config))
 
 

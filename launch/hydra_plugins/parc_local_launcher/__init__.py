@@ -34,3 +34,10 @@ class LocalLauncher(Launcher):
         del settings  # it has none
         run_jobs(sweep)
         return []
+
+    def launch_chain(self, chain: "Sweep", settings: list[dict[str, Any]]) -> None:
+        """Run the stages of a chain until one fails; leaves the process with an exit code that is not 0 then."""
+        from parc.cluster.local import run_jobs
+
+        del settings
+        run_jobs(chain, stop_at_failure=True)

@@ -41,3 +41,9 @@ class SlurmLauncher(Launcher):
 
         run_sweep(sweep, settings)
         return []
+
+    def launch_chain(self, chain: "Sweep", settings: list[dict[str, Any]]) -> None:
+        """Send the stages of a chain as jobs that wait for one another; `settings` are those of each."""
+        from parc.cluster.slurm import run_chain
+
+        run_chain(chain, settings)

@@ -1,1 +1,1 @@
-"""Characters, motion clips and their formats, manifests and the motion library."""
+"""Characters, motion clips and their formats, manifests, the motion library."""

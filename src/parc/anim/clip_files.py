@@ -12,11 +12,12 @@ from parc.anim.character import Character
 from parc.anim.motion_clip import MotionClip, checked_clip
 from parc.anim.parc_pickle import read_parc_pickle
 from parc.configuration.errors import UserError
-from parc.configuration.files import write_whole
+from parc.configuration.files import refuse_too_large, write_whole
 
 log = logging.getLogger(__name__)
 
 CLIP_SUFFIXES = (".safetensors", ".pkl")
+LARGEST_CLIP = 2**28  # bytes: hours of motion on kilometres of terrain
 CLIP_FORMAT = "parc motion clip 1"
 
 _FIELDS = ("root_pos", "root_rot", "joint_rot", "contacts", "hf", "min_point")
@@ -35,6 +36,7 @@ def read_clip(path: Path, character: Character) -> MotionClip:
     if not path.is_file():
         raise UserError(f"{path}: there is no such clip file")
     try:
+        refuse_too_large(path, LARGEST_CLIP)
         fields = _read_ours(path) if path.suffix == ".safetensors" else read_parc_pickle(path)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error

@@ -1,6 +1,7 @@
 """Datasets: which clips a run trains on, their classes and their weights."""
 
 import os
+import string
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +10,10 @@ from typing import Protocol, runtime_checkable
 import yaml
 
 from parc.anim.clip_files import CLIP_SUFFIXES
+from parc.anim.file_digests import status_of_file
 from parc.configuration.errors import UserError, nearest_name
-from parc.configuration.files import read_yaml, write_text_whole
+from parc.configuration.files import read_text, read_yaml, write_text_whole
+from parc.configuration.paths import expanded_home, refuse_undecodable, typed_path
 from parc.configuration.schema import FilePath
 
 IGNORED_FOLDER = "ignore"
@@ -23,7 +26,7 @@ class ClipEntry:
 
     Attributes:
         path: the clip file.
-        motion_class: the first-level folder that it lies in; empty for clips named by a manifest.
+        motion_class: the first-level folder that it lies in, or what a manifest says; empty where that says nothing.
         weight: what the manifest gives it; None where it is still to be computed from classes and seconds.
     """
 
@@ -105,12 +108,15 @@ class ClipDataset:
         """List the clips without reading them, in an order that depends on nothing but their names.
 
         Raises:
-            UserError: a source is missing or holds no clips, a manifest is broken or names a clip that is not there, or
-                two clips have one name.
+            UserError: a source is missing or holds no clips, a clip is no file, a manifest is broken or names a clip that is
+                not there, two clips have one name, or a name is no text.
         """
         entries: list[ClipEntry] = []
         for source in self.sources:
-            entries += _entries_of(Path(os.path.expandvars(source)).expanduser())
+            entries += _entries_of(typed_path(source))
+        for entry in entries:
+            for name in (str(entry.path), entry.motion_class):
+                refuse_undecodable(name)
         _refuse_same_names(entries)
         classes = sorted({entry.motion_class for entry in entries})
         for name in self.halved_classes:
@@ -153,6 +159,8 @@ def _walk(root: Path) -> list[ClipEntry]:
         inside = Path(folder).relative_to(root).parts
         motion_class = inside[0] if inside else root.resolve().name
         entries += [ClipEntry(Path(folder, name), motion_class) for name in sorted(files) if _is_clip(name)]
+    for entry in entries:
+        status_of_file(entry.path)
     return entries
 
 
@@ -206,15 +214,14 @@ def clip_weights(entries: list[ClipEntry], seconds: list[float]) -> list[float]:
 
 
 def read_manifest(path: Path) -> list[ClipEntry]:
-    """Read a manifest: YAML `motions: [{file, weight}, ...]`, files relative to it, `$DATA_DIR` expanded.
+    """Read a manifest: YAML `motions: [{file, weight, class}, ...]`, the class optional, files relative to it.
+
+    `$DATA_DIR` in a file is expanded, `$$` stands for a $.
 
     Raises:
         UserError: the manifest is broken, or names a clip that is missing; names the manifest and the entry.
     """
-    try:
-        content = read_yaml(path, path.read_text(encoding="utf-8"))
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: not a YAML file ({' '.join(str(error).split())[:160]})") from error
+    content = read_yaml(path, read_text(path))
     motions = content.get("motions") if isinstance(content, dict) else None
     if not isinstance(motions, list) or not motions:
         raise UserError(
@@ -230,19 +237,42 @@ def _manifest_entry(manifest: Path, number: int, motion: object) -> ClipEntry:
     weight = motion.get("weight", 1.0)
     if isinstance(weight, bool) or not isinstance(weight, (int, float)) or not (0 < weight < 1e30):
         raise UserError(f"{where} ({motion['file']}): weight is {weight!r}, expected a positive number")
-    expanded = os.path.expandvars(motion["file"])
-    if "$" in expanded:
-        raise UserError(f"{where}: '{motion['file']}' names an environment variable that is not set; export it")
-    path = manifest.parent / Path(expanded).expanduser()
+    try:
+        path = manifest.parent / expanded_home(string.Template(motion["file"]).substitute(os.environ))
+    except (KeyError, ValueError) as error:
+        raise UserError(
+            f"{where}: '{motion['file']}' names an environment variable that is not set; export it, or write $$ for a $"
+        ) from error
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from error
     if not path.is_file():
-        raise UserError(f"{where}: there is no clip {path}; mend the path or take the motion out")
+        raise UserError(f"{where}: there is no clip {path}; correct the path or remove the motion")
     if path.suffix not in CLIP_SUFFIXES:
         raise UserError(f"{where}: {path} is no clip; expected {' or '.join(CLIP_SUFFIXES)}")
-    return ClipEntry(path, "", float(weight))
+    motion_class = motion.get("class", "")
+    if not isinstance(motion_class, str):
+        raise UserError(f"{where} ({motion['file']}): class is {motion_class!r}, expected a name")
+    return ClipEntry(path, motion_class, float(weight))
 
 
-def write_manifest(path: Path, clips: list[tuple[Path, float]]) -> None:
-    """Write a manifest of clips and weights, with paths relative to it."""
-    folder = path.resolve().parent
-    motions = [{"file": os.path.relpath(clip.resolve(), folder), "weight": weight} for clip, weight in clips]
+def write_manifest(path: Path, clips: list[ClipEntry]) -> None:
+    """Write a manifest of clips with their weights and classes, with paths relative to it.
+
+    Raises:
+        UserError: it cannot be written, or a name is no text.
+    """
+    folder = os.path.dirname(os.path.realpath(path))  # noqa: PTH120  (pathlib raises at links that lead in a circle)
+    motions = [_motion_of(clip, folder) for clip in clips]
     write_text_whole(path, yaml.safe_dump({"motions": motions}, sort_keys=False))
+
+
+def _motion_of(clip: ClipEntry, folder: str) -> dict[str, str | float | None]:
+    motion = {"file": _as_in_manifest(clip.path, folder), "weight": clip.weight}
+    return {**motion, "class": clip.motion_class} if clip.motion_class else motion
+
+
+def _as_in_manifest(clip: Path, folder: str) -> str:
+    """Return a clip's path from a manifest's folder, so that it reads back as it is: $ and ~ mean something there."""
+    path = os.path.relpath(os.path.realpath(clip), folder).replace("$", "$$")
+    refuse_undecodable(path)
+    return f"./{path}" if path.startswith("~") else path

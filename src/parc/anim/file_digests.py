@@ -3,18 +3,22 @@
 import contextlib
 import hashlib
 import json
+import os
 import shutil
+import stat
 from pathlib import Path
 from typing import TypeAlias
 
 from filelock import Timeout
 from pydantic import TypeAdapter
 
+from parc.anim.clip_files import LARGEST_CLIP
 from parc.configuration.errors import UserError
-from parc.configuration.files import PART_SUFFIX, locked, write_text_whole
+from parc.configuration.files import PART_SUFFIX, locked, refuse_too_large, write_text_whole
 
 KnownFiles: TypeAlias = dict[str, tuple[int, int, str]]  # size, time (ns) and SHA-256 of a file, by its path
 _KNOWN_FILES = TypeAdapter(KnownFiles)
+_KINDS = {stat.S_IFDIR: "folder", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket"}
 _PATIENCE = 10.0  # seconds; others hold the record only while they write it
 
 
@@ -27,26 +31,45 @@ def file_digests(record: Path, paths: list[Path]) -> dict[Path, str]:
         paths: the files.
 
     Raises:
-        UserError: a file cannot be read.
+        UserError: a file cannot be read, is none, or is too large for a clip.
     """
     known = read_known_files(record)
     seen: KnownFiles = {}
     digests = {}
     for path in paths:
-        name = str(path.resolve())
+        name = os.path.realpath(path)
+        status = status_of_file(path)
         try:
-            status = path.stat()
+            refuse_too_large(path, LARGEST_CLIP)
             old = known.get(name)
             if not old or old[:2] != (status.st_size, status.st_mtime_ns):
                 old = (status.st_size, status.st_mtime_ns, hashlib.sha256(path.read_bytes()).hexdigest())
         except OSError as error:
-            raise UserError(
-                f"{path}: the clip cannot be read ({error.strerror}); put it back or take it out"
-            ) from error
+            raise _unreadable(path, error) from error
         seen[name], digests[path] = old, old[2]
     if not seen.items() <= known.items():
         _remember(record, seen)
     return digests
+
+
+def status_of_file(path: Path) -> os.stat_result:
+    """Return what the file system says of a clip. It is not opened: reading a pipe may never end.
+
+    Raises:
+        UserError: there is none, or it is no file.
+    """
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    if not stat.S_ISREG(status.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "device")
+        raise UserError(f"{path}: a {kind}, expected a clip file; take it out of the dataset")
+    return status
+
+
+def _unreadable(path: Path, error: OSError) -> UserError:
+    return UserError(f"{path}: the clip cannot be read ({error.strerror}); put it back or take it out")
 
 
 def read_known_files(record: Path) -> KnownFiles:

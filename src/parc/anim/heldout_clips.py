@@ -44,6 +44,14 @@ class HeldoutSplit:
         return HeldoutSplit(out, self.trained | (frozenset(names) - out))
 
 
+def split_of_older_run(names: Sequence[str]) -> HeldoutSplit:
+    """Return the split of a run of a version that kept none: it went by the names of clips, and knew our mirror images only."""
+    out = [_is_in_share(name.removesuffix(MIRRORED)) for name in names]
+    if len(names) < FEWEST_CLIPS or all(out):
+        out = [False] * len(names)
+    return HeldoutSplit().after_training_on(names, out)
+
+
 def motion_of(name: str) -> str:
     """Return the name of the motion that a clip comes from: its own, without what marks mirror images and optimised clips."""
     return _VARIANT.sub("", name)

@@ -32,7 +32,7 @@ from parc.terrain.touched_cells import HEADROOM, JUMP_CLEARANCE
 
 log = logging.getLogger(__name__)
 
-CACHE_FORMAT = "parc motion library 2"
+CACHE_FORMAT = "parc motion library 3"
 KNOWN_FILES = "clip_files.json"
 _LISTS = {
     "names": TypeAdapter(list[str]),
@@ -40,6 +40,7 @@ _LISTS = {
     "excluded": TypeAdapter(list[tuple[str, str]]),
     "digests": TypeAdapter(list[str]),
 }
+CHECKSUM_LENGTH = 8  # digits
 _NAME_LENGTH = 16  # of the key's digits, those that name a set's file
 _PART_NAME = re.compile(rf"\.([0-9a-f]{{{_NAME_LENGTH}}})\.safetensors\.\w+{re.escape(PART_SUFFIX)}")
 
@@ -51,9 +52,9 @@ class PreparedClips:
     Attributes:
         library: the clips' data; weights included.
         names: of the clips.
-        classes: of the clips; empty for clips named by a manifest.
+        classes: of the clips; empty where a manifest says none.
         excluded: name of and reason for each clip that was left out.
-        digests: of all that training reads of each clip, by name, in the order of the library (see `digests_of_clips`).
+        digests: of each clip, by name, in the order of the library (see `digests_of_clips`).
     """
 
     library: MotionLibrary
@@ -145,10 +146,16 @@ def _prepare(
 
 
 def digests_of_clips(library: MotionLibrary, names: list[str]) -> dict[str, str]:
-    """Return a digest (CRC-32, hexadecimal) of all that training reads of each clip, by name, in the order of the library."""
+    """Return a digest of each clip by name, in the order of the library: two checksums (CRC-32, hexadecimal).
+
+    The first is of all that training reads of the clip, the second leaves its weight out, which other clips change as well.
+    """
     by_frame = (library.root_pos, library.root_rot, library.joint_rot, library.contacts)
     by_cell = (library.heights, library.height_bounds)
-    by_clip = (library.fps, library.wraps, library.weights, library.terrain_shape, library.min_point, library.cell_size)
+    before_weight, after_weight = (
+        (library.fps, library.wraps),
+        (library.terrain_shape, library.min_point, library.cell_size),
+    )
     first_frames, frame_counts = library.first_frame.tolist(), library.num_frames.tolist()
     first_cells, cell_counts = library.first_cell.tolist(), library.terrain_shape.prod(1).tolist()
     digests = {}
@@ -156,10 +163,15 @@ def digests_of_clips(library: MotionLibrary, names: list[str]) -> dict[str, str]
         frames = slice(first_frames[number], first_frames[number] + frame_counts[number])
         cells = slice(first_cells[number], first_cells[number] + cell_counts[number])
         own = [tensor[frames] for tensor in by_frame] + [tensor[cells] for tensor in by_cell]
-        digest = 0
-        for part in own + [tensor[number : number + 1] for tensor in by_clip]:
-            digest = zlib.crc32(part.contiguous().numpy().data, digest)
-        digests[name] = f"{digest:08x}"
+        checksum = 0
+        for part in own:
+            checksum = zlib.crc32(part.contiguous().numpy().data, checksum)
+        digests[name] = ""
+        for weights in ((library.weights,), ()):
+            whole = checksum
+            for tensor in (*before_weight, *weights, *after_weight):
+                whole = zlib.crc32(tensor[number : number + 1].contiguous().numpy().data, whole)
+            digests[name] += f"{whole:0{CHECKSUM_LENGTH}x}"
     return digests
 
 
@@ -182,7 +194,7 @@ def write_prepared(path: Path, key: str, prepared: PreparedClips) -> None:
 def load_prepared(path: Path, key: str, report: bool = True) -> PreparedClips | None:
     """Return the data of this key; None where there is none, or one that is damaged: it is made anew."""
     try:
-        if not path.exists():
+        if not path.is_file():
             return None
         description, tensors = read_tensors(path, CACHE_FORMAT)
         if description.get("key") != key:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from parc.anim.character import Body, Character, Geom, JointType, Triple
 from parc.configuration.errors import UserError
+from parc.configuration.files import LARGEST_TEXT, refuse_too_large
+from parc.configuration.paths import expanded_home
 from parc.configuration.schema import FilePath, Known
 
 if TYPE_CHECKING:
@@ -29,7 +31,7 @@ class CharacterFile:
     """
 
     def __init__(self, char_file: Annotated[FilePath, Known(is_shipped)]) -> None:
-        self.path = SHIPPED_CHARACTERS / char_file if is_shipped(char_file) else Path(char_file).expanduser()
+        self.path = SHIPPED_CHARACTERS / char_file if is_shipped(char_file) else expanded_home(char_file)
 
     def read(self) -> Character:
         """Read the character (see `read_mjcf`)."""
@@ -51,6 +53,7 @@ def read_mjcf(path: Path) -> Character:
         raise UserError(
             f"character.char_file {path}: there is no such file; give an MJCF file or 'humanoid.xml', which is shipped"
         )
+    refuse_too_large(path, LARGEST_TEXT)
     try:
         spec = mujoco.MjSpec.from_file(str(path))
         for geom in spec.geoms:

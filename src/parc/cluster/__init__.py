@@ -1,1 +1,1 @@
-"""Submitting jobs, their states and their tables."""
+"""Sweeps and chains here and on SLURM: jobs, their states and their tables."""

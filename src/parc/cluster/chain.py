@@ -1,43 +1,27 @@
 """A chain of iterations: the stages of each in turn, here or as SLURM jobs that wait for one another."""
 
 import logging
-import sys
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
 
-from parc.cluster.following import follow, show_sent
-from parc.cluster.local import run_jobs
-from parc.cluster.slurm import cancel, refuse_uneven_processes, send
-from parc.cluster.slurm_queue import refuse_second_sending
-from parc.cluster.slurm_settings import SlurmSettings, slurm_settings
+from parc.cluster.slurm_settings import SlurmSettings
 from parc.cluster.stage_of_chain import ComposedStage, composed_stage, refuse_what_no_stage_knows
-from parc.cluster.sweep_plan import Sweep, SweepJob, job_of, write_sweep
+from parc.cluster.sweep_plan import CHAINS, Sweep, SweepJob, job_of
 from parc.configuration.composed import composed_config
 from parc.configuration.composing import refuse_what_sets_nothing
-from parc.configuration.errors import EXIT_USER_ERROR, UserError, nearest_name
+from parc.configuration.errors import UserError, nearest_name
 from parc.configuration.hydra_help import conf_folder
 from parc.configuration.hydra_messages import in_one_line, is_of_hydra
 from parc.configuration.origins import key_of_override
-from parc.stages.run_folder import delete_runs
-from parc.stages.stage import Run
 
 log = logging.getLogger(__name__)
 
 _PLAN = "pipeline"  # the config of a chain
 _VERB = "python -m parc.pipeline"
 _OWN_KEYS = ("iterations", "stages")
-
-
-@dataclass(frozen=True)
-class _Link:
-    """A stage of an iteration that is to run: what is recorded of it, what it does, and its launcher's settings."""
-
-    job: SweepJob
-    run: Run[Any]
-    launcher: dict[str, Any]
 
 
 def run_chain(arguments: list[str], options: Path | None = None) -> None:
@@ -69,19 +53,15 @@ def run_chain(arguments: list[str], options: Path | None = None) -> None:
         for stage in stages
     ]
     _refuse_shared_folders(composed)
-    links = [_Link(_job(each), each.run, each.launcher | stages[each.stage]) for each in composed if _is_to_run(each)]
+    links = [each for each in composed if _is_to_run(each)]
     if not links:
         log.info("the chain is finished")
         return
-    folder = Path(links[0].run.settings.data_dir) / "chains" / "-".join(iterations)
-    anew = [each.run.config_path for each in composed if each.overwrite]
-    if "SlurmLauncher" in links[0].launcher["_target_"]:
-        resources = _checked_resources(folder, links)
-        delete_runs(anew)
-        _send_chain(folder, links, resources)
-    else:
-        delete_runs(anew)
-        run_jobs(Sweep(folder, None, [link.job for link in links], [link.run for link in links]), stop_at_failure=True)
+    runs = [each.run for each in links]
+    folder = Path(runs[0].settings.data_dir) / CHAINS / "-".join(iterations)
+    anew = [each.run.files for each in composed if each.overwrite]
+    chain = Sweep(folder, None, [_job(each) for each in links], runs, anew)
+    links[0].launcher.launch_chain(chain, [each.launcher_settings | stages[each.stage] for each in links])
 
 
 def _refuse_shared_folders(composed: list[ComposedStage]) -> None:
@@ -143,32 +123,3 @@ def _stages_in(folders: list[Path]) -> list[str]:
     """Return the names of the stages that have a primary config."""
     names = {path.stem for folder in folders for path in folder.glob("*.yaml")}
     return sorted(names - {_PLAN})
-
-
-def _checked_resources(folder: Path, links: list[_Link]) -> list[SlurmSettings]:
-    """Return what each stage asks of SLURM, all of it checked."""
-    settings = [slurm_settings(link.launcher) for link in links]
-    refuse_second_sending(folder)
-    for link, resources in zip(links, settings, strict=True):
-        refuse_uneven_processes(link.run, resources)
-    return settings
-
-
-def _send_chain(folder: Path, links: list[_Link], settings: list[SlurmSettings]) -> None:
-    """Send each stage as a job that starts once the one before it has finished; SLURM cancels it if that one fails."""
-    jobs = [link.job for link in links]
-    before: str | None = None
-    try:
-        for link, resources in zip(links, settings, strict=True):
-            if before:
-                waits = {"kill-on-invalid-dep": "yes", **(resources.additional_parameters or {})}
-                resources = replace(resources, dependency=f"afterok:{before}", additional_parameters=waits)
-            send(Sweep(folder, None, [link.job], [link.run]), resources)
-            before = link.job.job_id
-    except BaseException:
-        cancel(jobs)  # a chain that is not whole, nobody asked for
-        raise
-    write_sweep(folder, jobs)
-    show_sent(folder, jobs)
-    if settings[0].wait and not follow(folder, jobs):
-        sys.exit(EXIT_USER_ERROR)

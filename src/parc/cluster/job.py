@@ -1,14 +1,13 @@
 """What the process of a job does: the run of a config, whatever its stage."""
 
-import faulthandler
 import json
 import os
 import sys
 from typing import Any
 
-from parc.configuration.errors import exit_with_one_line
 from parc.configuration.messages import show_messages
 from parc.configuration.older_configs import up_to_date
+from parc.configuration.program import run_program
 from parc.configuration.provenance import COMMAND_VARIABLE, SWEEP_VARIABLE, command_line
 from parc.configuration.trusted import trust, trusted_packages
 from parc.stages.stage import Run, read_run
@@ -44,7 +43,11 @@ def run_described(job: dict[str, Any]) -> None:
     read_run(up_to_date(job["config"], "the job")).start()
 
 
-if __name__ == "__main__":
-    faulthandler.enable()
+def main() -> None:
+    """Do the run that is described on standard input."""
     show_messages()
-    exit_with_one_line(lambda: run_described(json.load(sys.stdin)))
+    run_described(json.load(sys.stdin))
+
+
+if __name__ == "__main__":
+    run_program(main)

@@ -13,6 +13,7 @@ from submitit.helpers import DelayedSubmission
 from parc.cluster.job import run_described
 from parc.configuration.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR, Interrupted, UserError
 from parc.configuration.messages import show_messages
+from parc.configuration.program import open_standard_streams
 
 SECONDS_TO_BE_ENDED = 600  # a job that has saved its state waits so long for SLURM to end or requeue it
 
@@ -26,6 +27,7 @@ def run_job(job: dict[str, Any]) -> None:
     A run that fails leaves with exit code 1, which makes the job FAILED. One that is told to stop saves its state; SLURM
     requeues the job, and it goes on from its folder.
     """
+    open_standard_streams()
     faulthandler.enable()
     show_messages()
     environment = submitit.JobEnvironment()
@@ -40,8 +42,8 @@ def run_job(job: dict[str, Any]) -> None:
         sys.exit(EXIT_USER_ERROR)
     except UncompletedJobError:
         print(
-            "error: the job's time was over once more than hydra.launcher.max_num_timeout allows; the command that sent it "
-            "goes on from its last checkpoint",
+            "error: the job reached its time limit more often than hydra.launcher.max_num_timeout allows; the command that sent "
+            "it resumes from its last checkpoint",
             flush=True,
         )
         sys.exit(EXIT_USER_ERROR)

@@ -6,10 +6,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from hydra._internal.callbacks import Callbacks
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
+from hydra.types import HydraContext
 from omegaconf import DictConfig
 
-from parc.cluster.sweeping import checked_run, launcher_settings
+from parc.cluster.sweeping import checked_run, launcher_settings, refuse_other_launcher
 from parc.configuration.composed import composed_config
 from parc.configuration.errors import UserError
 from parc.configuration.hydra_help import iteration_overrides
@@ -28,14 +31,16 @@ class ComposedStage:
     Attributes:
         stage, iteration: their names.
         run: what it does.
-        launcher: the settings of the launcher that is to start it.
+        launcher: that is to start it: one of parc's.
+        launcher_settings: what its launcher is told.
         overwrite: whether its run is to start anew.
     """
 
     stage: str
     iteration: str
     run: Run[Any]
-    launcher: dict[str, Any]
+    launcher: Any
+    launcher_settings: dict[str, Any]
     overwrite: bool
 
 
@@ -58,14 +63,24 @@ def composed_stage(
     try:
         composed, loader = composed_config(stage, own, folders)
         HydraConfig.instance().set_config(composed)
-        launcher = launcher_settings(composed)
+        settings = launcher_settings(composed)
+        context = HydraContext(config_loader=loader, callbacks=Callbacks())
+        launcher = Plugins.instance().instantiate_launcher(context, _no_task, composed)
     except Exception as error:
         if not is_of_hydra(error):
             raise
         reason = in_one_line(error, stage, f"python -m parc.{stage}", own, folders[1:])
         raise UserError(f"{iteration}: {reason}; nothing was started") from error
+    try:
+        refuse_other_launcher(composed, launcher)
+    except UserError as error:
+        raise UserError(f"{iteration}: {error}") from error
     run, overwrite = checked_run(iteration, composed, loader, own)
-    return ComposedStage(stage, iteration, run, launcher, overwrite)
+    return ComposedStage(stage, iteration, run, launcher, settings, overwrite)
+
+
+def _no_task(_: object) -> None:
+    """Do nothing: launchers of parc are given runs, not Hydra's task function."""
 
 
 def _overrides_of(stage: str, before: str | None, overrides: list[str], folders: list[Path]) -> list[str]:

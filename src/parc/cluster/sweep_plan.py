@@ -3,19 +3,22 @@
 import hashlib
 import json
 import re
+import shlex
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from parc.configuration.errors import UserError
-from parc.configuration.files import write_text_whole
+from parc.configuration.files import read_text, write_text_whole
+from parc.configuration.pieces import checked_arguments
+from parc.stages.overwriting import RunFiles
+from parc.stages.run_folder import JOB_LOG_FILE, SWEEP_FILE
 from parc.stages.settings import Length
 from parc.stages.stage import Run
 
-SWEEP_FILE = "sweep.json"
-LOG_FILE = "job.log"
 LONGEST_NAME = 80
+CHAINS = "chains"  # the folder of all chains, in the data folder
 
 
 @dataclass
@@ -50,18 +53,20 @@ class Sweep:
         name: what it is called where its jobs are shown together; None for a single job.
         jobs: what is recorded of each.
         runs: what each does.
+        anew: what the runs that are to start anew wrote before; whoever runs or sends the jobs deletes it.
     """
 
     folder: Path
     name: str | None
     jobs: list[SweepJob]
     runs: list[Run[Any]]
+    anew: list[RunFiles] = field(default_factory=list)
 
 
 def job_of(run: Run[Any], overrides: list[str]) -> SweepJob:
     """Return what is recorded of a job that has not been started."""
     length: Length = run.settings.length
-    return SweepJob(overrides, str(run.folder), str(run.folder / LOG_FILE), length.total, length.unit)
+    return SweepJob(overrides, str(run.folder), str(run.folder / JOB_LOG_FILE), length.total, length.unit)
 
 
 def job_name(swept: Sequence[str], overrides: Sequence[str]) -> str:
@@ -72,6 +77,11 @@ def job_name(swept: Sequence[str], overrides: Sequence[str]) -> str:
     slug = re.sub(r"[^A-Za-z0-9=.,_-]+", "-", ",".join(swept))[:LONGEST_NAME].strip("-.,")
     digest = hashlib.sha256(json.dumps(sorted(overrides)).encode()).hexdigest()[:8]
     return f"{slug}-{digest}" if slug else digest
+
+
+def look_command(folder: Path) -> str:
+    """Return the command that shows a sweep."""
+    return shlex.join(["python", "-m", "parc.sweep", str(folder)])
 
 
 def write_sweep(folder: Path, jobs: list[SweepJob]) -> None:
@@ -91,10 +101,28 @@ def read_sweep(folder: Path) -> list[SweepJob]:
             f"{folder}: there is no {SWEEP_FILE}; expected the folder of a sweep (python -m parc.train -m ...)"
         )
     try:
-        content: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
-        return [SweepJob(**_up_to_date(job)) for job in content]
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{path}: broken ({error}); send the sweep again to write it anew") from error
+        return [_read_job(number, job) for number, job in enumerate(_read_list(read_text(path)))]
+    except UserError as error:
+        raise UserError(
+            f"{path}: broken ({error}); if none of its jobs is on the cluster (squeue --me), delete it and give the command "
+            "of the sweep again, which goes on with its runs"
+        ) from error
+
+
+def _read_list(text: str) -> list[Any]:
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"not JSON: {str(error)[:160]}") from error
+    if not isinstance(content, list):
+        raise UserError("expected a list of jobs")
+    return content
+
+
+def _read_job(number: int, job: Any) -> SweepJob:
+    if not isinstance(job, dict):
+        raise UserError(f"job {number} is {job!r:.40}, expected what is recorded of one")
+    return SweepJob(**checked_arguments(SweepJob, _up_to_date(job), f"job {number}"))
 
 
 def _up_to_date(job: dict[str, Any]) -> dict[str, Any]:

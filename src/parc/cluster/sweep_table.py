@@ -2,45 +2,62 @@
 
 import csv
 import io
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from parc.cluster.sweep_plan import SweepJob
 from parc.configuration.files import write_text_whole
-from parc.stages.progress import Progress, progress_of_version_1, read_progress
+from parc.stages.progress import Progress
+from parc.stages.run_folder import SWEEP_TABLE
 
-CSV_FILE = "sweep.csv"
 WIDTH_IN_A_FILE = 400
 FINISHED, FAILED, STOPPED, RUNNING, WAITING = "finished", "failed", "stopped", "running", "waiting"
 _COLOURS = {FINISHED: "green", FAILED: "red", STOPPED: "yellow", RUNNING: "cyan"}
+_LONGEST_END = 64 * 1024  # bytes of a log that are read for its last lines
 
 
-def progress_of(job: SweepJob) -> Progress:
-    """Return how far a job's run is, as it says in its folder; nothing is done before it has begun."""
-    folder = Path(job.folder)
-    return read_progress(folder) or progress_of_version_1(folder, job.total, job.unit)
+@dataclass(frozen=True)
+class JobStatus:
+    """How a job is doing.
+
+    Attributes:
+        job: what is recorded of it.
+        state: finished, failed, stopped, running or waiting.
+        progress: how far its run is.
+    """
+
+    job: SweepJob
+    state: str
+    progress: Progress
 
 
-def table_console() -> Console:
-    """Return where tables go: as wide as the terminal, or wide enough for folders in one line where it is a file."""
-    console = Console()
-    return console if console.is_terminal else Console(width=WIDTH_IN_A_FILE)
+def plain_console() -> Console:
+    """Return where tables and messages go: whatever users typed is shown as it is, never read as markup.
+
+    As wide as the terminal, or wide enough for folders in one line where it is a file.
+    """
+    console = Console(markup=False, emoji=False, highlight=False)
+    if not console.is_terminal:
+        console.width = WIDTH_IN_A_FILE
+    return console
 
 
-def sweep_table(jobs: list[SweepJob], states: list[str]) -> Table:
+def sweep_table(statuses: list[JobStatus]) -> Table:
     """Return the table of a sweep: overrides, state, progress, what to judge the runs by, folder."""
-    progress = [progress_of(job) for job in jobs]
-    figures = _figures(progress)
+    figures = _figures(statuses)
     table = Table("job", "overrides", "state", "progress", *figures)
     table.add_column("folder", overflow="fold")
-    for number, (job, state, its) in enumerate(zip(jobs, states, progress, strict=True)):
+    for number, status in enumerate(statuses):
+        job, its = status.job, status.progress
         table.add_row(
             job.job_id or str(number),
             " ".join(job.overrides) or "-",
-            f"[{_COLOURS.get(state, 'white')}]{state}[/]",
+            Text(status.state, style=_COLOURS.get(status.state, "white")),
             f"{its.done}/{its.total} {its.unit}",
             *(f"{its.figures[name]:.4g}" if name in its.figures else "" for name in figures),
             job.folder,
@@ -48,27 +65,35 @@ def sweep_table(jobs: list[SweepJob], states: list[str]) -> Table:
     return table
 
 
-def write_csv(folder: Path, jobs: list[SweepJob], states: list[str]) -> Path:
-    """Write the sweep's table as `sweep.csv`; return its path."""
-    progress = [progress_of(job) for job in jobs]
-    figures = _figures(progress)
+def write_csv(folder: Path, statuses: list[JobStatus]) -> Path:
+    """Write the sweep's table as `sweep.csv`; return its path.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    figures = _figures(statuses)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["job", "overrides", "state", "done", "total", "unit", *figures, "folder"])
-    for number, (job, state, its) in enumerate(zip(jobs, states, progress, strict=True)):
-        row: list[Any] = [job.job_id or number, " ".join(job.overrides), state, its.done, its.total, its.unit]
+    for number, status in enumerate(statuses):
+        job, its = status.job, status.progress
+        row: list[Any] = [job.job_id or number, " ".join(job.overrides), status.state, its.done, its.total, its.unit]
         writer.writerow([*row, *(its.figures.get(name) for name in figures), job.folder])
-    write_text_whole(folder / CSV_FILE, text.getvalue())
-    return folder / CSV_FILE
+    write_text_whole(folder / SWEEP_TABLE, text.getvalue())
+    return folder / SWEEP_TABLE
 
 
-def _figures(progress: list[Progress]) -> list[str]:
+def _figures(statuses: list[JobStatus]) -> list[str]:
     """Return the names of what jobs are judged by, in the order of the jobs."""
-    return list(dict.fromkeys(name for each in progress for name in each.figures))
+    return list(dict.fromkeys(name for each in statuses for name in each.progress.figures))
 
 
 def last_lines(path: Path, count: int = 8) -> list[str]:
-    """Return the last lines of a log."""
-    if not path.is_file():
-        return ["(no log)"]
-    return path.read_text(encoding="utf-8", errors="replace").splitlines()[-count:]
+    """Return the last lines of a log, however long it is; none where it cannot be read."""
+    try:
+        with path.open("rb") as log:
+            length = log.seek(0, io.SEEK_END)
+            log.seek(max(0, length - _LONGEST_END))
+            return log.read().decode("utf-8", errors="replace").splitlines()[-count:]
+    except OSError:
+        return []

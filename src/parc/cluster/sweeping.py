@@ -1,7 +1,8 @@
 """From the overrides of a sweep to its jobs, each composed and checked once."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -14,8 +15,8 @@ from parc.configuration.errors import UserError
 from parc.configuration.hydra_messages import in_one_line, is_of_hydra
 from parc.configuration.marks import absolute
 from parc.configuration.origins import key_of, key_of_override, origin_of, overrides_of, own_folders, with_origin
+from parc.configuration.output_folders import refuse_folder_of_others
 from parc.configuration.trusted import trust_composed
-from parc.stages.run_folder import delete_runs
 from parc.stages.stage import Run, read_run
 
 
@@ -25,7 +26,7 @@ def checked_sweep(
     """Compose every job and check its form.
 
     A job's folder lies in the one that its config names, under its swept overrides and a hash of all; a single job that
-    sweeps nothing is that run itself. `overwrite=true` is acted on here, once all jobs are known to be in form.
+    sweeps nothing is that run itself.
 
     Raises:
         UserError: a job is not in form; names the job and the key.
@@ -41,15 +42,13 @@ def checked_sweep(
         jobs.append(job_of(run, [each for each in others if each not in common]))
         runs.append(run)
         if overwrite:
-            anew.append(run.config_path)
-    delete_runs(anew)
+            anew.append(run.files)
     if len(runs) == 1:
-        return Sweep(runs[0].folder, None, jobs, runs)
+        return Sweep(runs[0].folder, None, jobs, runs, anew)
     together = Path(os.path.commonpath([run.folder.parent for run in runs]))
     data = Path(runs[0].settings.data_dir)
-    return Sweep(
-        together, together.relative_to(data).as_posix() if together.is_relative_to(data) else together.name, jobs, runs
-    )
+    name = together.relative_to(data).as_posix() if together.is_relative_to(data) else together.name
+    return Sweep(together, name, jobs, runs, anew)
 
 
 def _composed(
@@ -67,14 +66,17 @@ def _composed(
     config_name = master.hydra.job.config_name
     try:
         composed = loader.load_sweep_config(master, overrides)
-        if name is not None:
-            # What refers to the folder follows.
-            OmegaConf.update(composed, "output_dir", str(Path(absolute(str(composed.output_dir)), name)))
+        together = str(composed.output_dir)
     except Exception as error:
         if not is_of_hydra(error):
             raise
         reason = in_one_line(error, config_name, f"python -m parc.{config_name}", overrides, own_folders(loader))
         raise UserError(f"{job}: {reason}; nothing was started") from error
+    with _naming_origin(job, composed, loader, overrides):
+        refuse_folder_of_others("output_dir", together)
+    if name is not None:
+        # What refers to the folder follows.
+        OmegaConf.update(composed, "output_dir", str(Path(absolute(together), name)))
     return checked_run(job, composed, loader, overrides)
 
 
@@ -84,11 +86,7 @@ def checked_launcher(master: DictConfig, loader: ConfigLoader, launcher: object)
     Raises:
         UserError: names the key, and where it came from.
     """
-    if not hasattr(launcher, "launch_sweep"):
-        raise UserError(
-            f"hydra/launcher={master.hydra.runtime.choices.get('hydra/launcher')}: cannot start the jobs of parc; expected "
-            "one of parc's launchers, as --help shows them; nothing was started"
-        )
+    refuse_other_launcher(master, launcher)
     try:
         if check := getattr(launcher, "check_settings", None):
             check(launcher_settings(master))
@@ -96,6 +94,19 @@ def checked_launcher(master: DictConfig, loader: ConfigLoader, launcher: object)
         plain = [each for each in overrides_of(master.hydra) if "," not in each]
         origin = origin_of(key_of(error), master.hydra, loader, plain)
         raise UserError(f"{with_origin(error, origin)}; nothing was started") from error
+
+
+def refuse_other_launcher(composed: DictConfig, launcher: object) -> None:
+    """Check that a launcher is one of parc's.
+
+    Raises:
+        UserError: it is not.
+    """
+    if not hasattr(launcher, "launch_sweep") or not hasattr(launcher, "launch_chain"):
+        raise UserError(
+            f"hydra/launcher={composed.hydra.runtime.choices.get('hydra/launcher')}: cannot start the jobs of parc; expected "
+            "one of parc's launchers, as --help shows them; nothing was started"
+        )
 
 
 def refuse_other_sweeper() -> NoReturn:
@@ -128,9 +139,16 @@ def checked_run(label: str, composed: DictConfig, loader: ConfigLoader, override
     Raises:
         UserError: it is not in form; names the run, the key, and where that came from.
     """
-    try:
+    with _naming_origin(label, composed, loader, overrides):
         trust_composed(composed)
         return read_run(run_config(composed)), overwrite_of(composed)
+
+
+@contextmanager
+def _naming_origin(label: str, composed: DictConfig, loader: ConfigLoader, overrides: list[str]) -> Iterator[None]:
+    """Let an error in a run's config say which run it is, and where the key came from."""
+    try:
+        yield
     except UserError as error:
         origin = origin_of(key_of(error), composed.hydra, loader, overrides)
         raise UserError(f"{label}: {with_origin(error, origin)}; nothing was started") from error

@@ -1,1 +1,1 @@
-"""Composing, checking, messages and run folders; imports none of the other folders."""
+"""Composing and checking configs, error messages, files written whole. Imports no other folder."""

@@ -1,8 +1,9 @@
 """The one error that users see, and the one place that turns it into a line and an exit code."""
 
-import os
 import sys
 from collections.abc import Callable
+
+from parc.configuration.messages import as_one_line
 
 
 class UserError(Exception):
@@ -25,8 +26,10 @@ class SettingsError(UserError):
         super().__init__(f"{key}: {complaint}" if key else complaint)
 
 
-class Interrupted(Exception):
+class Interrupted(BaseException):
     """A run that was asked to stop and has saved its state; the message says how to go on.
+
+    Like KeyboardInterrupt it is no error, so that nobody who catches those takes it for one of their own.
 
     Attributes:
         signals: the numbers of the signals that came; none where another process of the run got one.
@@ -43,23 +46,26 @@ EXIT_KEYBOARD = 130
 
 
 def exit_with_one_line(work: Callable[[], int | None]) -> None:
-    """Run `work` and leave the process: its return value is the exit code, user errors become one line on stderr."""
+    """Run `work` and leave the process: its return value is the exit code, user errors become one line on stderr.
+
+    So do files that the operating system refuses: whoever opened one may not have thought of all its reasons.
+    """
     try:
         code = work() or 0
-        sys.stdout.flush()
     except UserError as error:
         code = EXIT_USER_ERROR
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {as_one_line(str(error))}", file=sys.stderr)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        code = EXIT_USER_ERROR
+        print(f"error: {as_one_line(f'{error.filename}: {error.strerror}')}", file=sys.stderr)
     except Interrupted as stop:
         code = EXIT_INTERRUPTED
-        print(str(stop), file=sys.stderr)
+        print(as_one_line(str(stop)), file=sys.stderr)
     except KeyboardInterrupt:
         code = EXIT_KEYBOARD
         print("interrupted", file=sys.stderr)
-    except BrokenPipeError:
-        # The reader (a pager, `head`) has gone; Python's own flush at exit must not complain about it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
     sys.exit(code)
 
 

@@ -1,7 +1,8 @@
-"""Writing files whole, or not at all; locking files; reading YAML that may come from anywhere."""
+"""Writing files whole, where they belong, or not at all; locking files; reading YAML that may come from anywhere."""
 
 import contextlib
 import errno
+import fcntl
 import os
 import re
 import shutil
@@ -17,8 +18,10 @@ from filelock import FileLock
 from parc.configuration.errors import UserError
 
 PART_SUFFIX = ".part"  # of the folders in which files are written, which a killed process leaves behind
+LARGEST_TEXT = 2**25  # bytes; a manifest of a hundred thousand clips has a third of that
 _DEEPEST_YAML = 100
 _CANNOT_LOCK = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
+_watched: dict[Path, int] = {}  # folders that this process works in, each with an open handle of it
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
@@ -29,8 +32,9 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         write: called with the temporary path; writes the whole content there.
 
     Raises:
-        UserError: the folder cannot be written or the disk is full. Nothing is left behind.
+        UserError: the folder cannot be written, the disk is full, or a watched folder is gone. Nothing is left behind.
     """
+    refuse_lost_folder(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # A folder, because `write` may make temporary files of its own beside the one that it is given.
@@ -64,9 +68,58 @@ def write_text_whole(path: Path, text: str) -> None:
 
 def unwritable(path: Path, error: OSError) -> UserError:
     """Say in one line why `path` could not be written."""
+    if folder := _lost_folder(path):
+        return _lost(folder)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return UserError(f"{path}: no space left on the disk; free some and give the same command again")
     return UserError(f"{path}: cannot be written ({error.strerror or error}); choose a folder that you may write to")
+
+
+@contextlib.contextmanager
+def watched(folder: Path) -> Iterator[None]:
+    """While this is entered, write into a folder only as long as its path leads to it.
+
+    Others may rename, delete or unmount a folder while a process works in it. Its path then leads nowhere, or to another
+    folder, and whoever makes folders where they are missing would go on in a wrong place.
+    """
+    folder = folder.absolute()
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    _watched[folder] = handle
+    try:
+        yield
+    finally:
+        del _watched[folder]
+        os.close(handle)
+
+
+def is_in_place(folder: Path) -> bool:
+    """Say whether the path of a folder that is watched still leads to it."""
+    try:
+        return os.path.samestat(os.stat(folder), os.fstat(_watched[folder.absolute()]))  # noqa: PTH116
+    except OSError:
+        return False
+
+
+def refuse_lost_folder(path: Path) -> None:
+    """Check that a file to be written would not come to lie in another folder than a watched one of that name.
+
+    Raises:
+        UserError: it would.
+    """
+    if folder := _lost_folder(path):
+        raise _lost(folder)
+
+
+def _lost_folder(path: Path) -> Path | None:
+    path = path.absolute()
+    return next((each for each in _watched if path.is_relative_to(each) and not is_in_place(each)), None)
+
+
+def _lost(folder: Path) -> UserError:
+    return UserError(
+        f"{folder}: this is no longer the folder that the run works in (renamed, deleted or unmounted meanwhile?); put it back "
+        "and give the same command again, nothing more was written"
+    )
 
 
 @contextlib.contextmanager
@@ -102,11 +155,62 @@ def locked(path: Path, timeout: float = -1.0) -> Iterator[None]:
         lock.release()
 
 
+def is_held(path: Path) -> bool:
+    """Say whether a live process holds a lock file. Reading it is enough; one that may not be read counts as free."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)  # filelock would have to write
+    except BlockingIOError:
+        return True
+    except OSError:  # a file system that cannot lock, where nothing is held
+        return False
+    finally:
+        os.close(handle)
+    return False
+
+
 def _cannot_lock(path: Path) -> UserError:
     return UserError(
         f"{path.parent}: this file system cannot lock files, so nothing keeps two processes from writing there at once; "
         "choose a folder on another one"
     )
+
+
+def refuse_too_large(path: Path, largest: int) -> None:
+    """Check the size of a file before anything reads it into memory.
+
+    Raises:
+        UserError: it is larger than `largest` bytes.
+        OSError: it cannot be looked at.
+    """
+    size = path.stat().st_size
+    if size > largest:
+        raise UserError(
+            f"{path}: {size / 2**20:,.0f} MiB, expected at most {largest / 2**20:.0f} MiB; is it the right file?"
+        )
+
+
+def read_text(path: Path) -> str:
+    """Return what a text file holds.
+
+    Raises:
+        UserError: it cannot be read, is too large for one that people write, or is not UTF-8.
+    """
+    try:
+        refuse_too_large(path, LARGEST_TEXT)
+        data = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise UserError(
+            f"{path}: line {line} is not UTF-8 text (byte 0x{data[error.start]:02x}); save the file as UTF-8"
+        ) from error
 
 
 def read_yaml(path: Path, text: str) -> Any:

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import yaml
 
+from parc.configuration.files import read_text
+
 HELP_FOLDER = "help"
+_BEGINNING = 4096  # characters, among which a file's first comment is
 _SHOWN_HYDRA_GROUPS = ("hydra/launcher",)
 
 
@@ -58,7 +61,7 @@ def help_text(config_name: str, folders: list[Path]) -> str:
     """
     for folder in folders:
         if (path := folder / HELP_FOLDER / f"{config_name}.txt").is_file():
-            return path.read_text(encoding="utf-8").replace("{options}", _option_lines(config_name, folders))
+            return read_text(path).replace("{options}", _option_lines(config_name, folders))
     path = next(folder / f"{config_name}.yaml" for folder in folders if (folder / f"{config_name}.yaml").is_file())
     options = _option_lines(config_name, folders)
     return f"{_first_comment(path)}\n\nGroups and their options (* is the default):\n{options}\n"
@@ -95,7 +98,7 @@ def _defaults(conf: Path, primary: Path) -> dict[str, str]:
     waiting = [("", primary)]
     while waiting:
         folder, path = waiting.pop()
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        content = yaml.safe_load(read_text(path)) or {}
         for entry in content.get("defaults", []):
             if isinstance(entry, dict):
                 name, option = next(iter(entry.items()))
@@ -112,7 +115,9 @@ def _defaults(conf: Path, primary: Path) -> dict[str, str]:
 
 
 def _first_comment(path: Path) -> str:
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    with path.open(encoding="utf-8", errors="replace") as file:
+        beginning = file.read(_BEGINNING)  # of whatever is called so
+    for line in beginning.splitlines():
         if line.startswith("#") and not line.startswith("# @package"):
             return line.lstrip("# ")
     return ""

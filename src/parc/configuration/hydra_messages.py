@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 
 from parc.configuration.composed import composed_config
 from parc.configuration.errors import UserError, nearest_name
+from parc.configuration.files import read_text
 from parc.configuration.hydra_help import conf_folder, iteration_overrides, options_of
 from parc.configuration.origins import key_of_override
 from parc.configuration.saved_config import flat
@@ -20,6 +21,8 @@ _OF_HYDRA = ("hydra", "omegaconf", "antlr4", "yaml")
 
 def is_of_hydra(error: BaseException) -> bool:
     """Say whether an error is of Hydra's or OmegaConf's making, which a user's mistake gives: its kind, or its place."""
+    if isinstance(error, UnicodeDecodeError):  # of an option's file; raised by Python's decoder
+        return True
     return _package(type(error).__module__) in _OF_HYDRA or _raised_in(error.__traceback__) in _OF_HYDRA
 
 
@@ -53,11 +56,13 @@ def in_one_line(
     from hydra.errors import OverrideParseException
 
     text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, UnicodeDecodeError) and (unreadable := _not_text(own_folders)):
+        return unreadable
     keys, options = f" (`{verb} --cfg job` shows all of them)", f" (`{verb} --help` shows all of them)"
     if isinstance(error, OverrideParseException):
         return UserError(
             f"'{error.override}': cannot be read; expected KEY=VALUE or GROUP=OPTION, as `{verb} --help` shows; quote "
-            "values with brackets, commas or spaces"
+            "values with brackets, commas, spaces or letters beyond a to z twice: 'KEY=\"VALUE\"'"
         )
     if match := re.search(r"Could not override '([^']*)'", text):
         key = match[1]
@@ -85,6 +90,16 @@ def in_one_line(
         r"\s*(full_key|object_type|reference_type): .*|\s*See https?://\S+.*|\s*Set the environment.*", "", text
     )
     return UserError(f"{text[:400].rstrip('. ')}; `{verb} --help` shows what can be given")
+
+
+def _not_text(folders: Sequence[Path]) -> UserError | None:
+    """Return the error of the first file of options that is not text."""
+    for path in (path for folder in folders for path in sorted(folder.rglob("*.yaml"))):
+        try:
+            read_text(path)
+        except UserError as error:
+            return error
+    return None
 
 
 def _nearest_key(key: str, config_name: str, overrides: Sequence[str], folders: list[Path]) -> str:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from parc.configuration.errors import SettingsError, UserError
+from parc.configuration.paths import refuse_undecodable, typed_path
 from parc.configuration.pieces import Recipe, is_piece, located
 from parc.configuration.schema import (
     Known,
@@ -79,16 +81,23 @@ def with_values(settings: Settings, values: dict[str, Any]) -> Settings:
 
 
 def with_paths(target: Callable[..., Any], settings: Settings, change: Callable[[str], str]) -> Settings:
-    """Return settings with every path changed; what cannot be one stays as it is."""
+    """Return settings with every path changed; what cannot be one stays as it is.
+
+    Raises:
+        SettingsError: a path cannot be changed; names its key.
+    """
     changed = {}
     for key, leaf in leaves(target, settings).items():
         if Mark.PATH in leaf.marks and leaf.value is not None:
             known = [mark.is_name for mark in leaf.marks if isinstance(mark, Known)]
             several = leaf.value if isinstance(leaf.value, list) else [leaf.value]
-            paths = [
-                change(path) if _is_path(path) and not any(is_name(path) for is_name in known) else path
-                for path in several
-            ]
+            try:
+                paths = [
+                    change(path) if _is_path(path) and not any(is_name(path) for is_name in known) else path
+                    for path in several
+                ]
+            except UserError as error:
+                raise SettingsError(key, str(error)) from error
             changed[key] = paths if isinstance(leaf.value, list) else paths[0]
     return with_values(settings, changed)
 
@@ -99,8 +108,18 @@ def _is_path(value: Any) -> bool:
 
 
 def absolute(path: str) -> str:
-    """Return a path that means the same from any folder: variables and ~ expanded, from the root of the file system."""
-    return str(Path(os.path.expandvars(path)).expanduser().absolute())
+    """Return a path that means the same from any folder: variables and ~ expanded, from the root of the file system.
+
+    What variables leave nothing of stays nothing: the current folder is not what they meant.
+
+    Raises:
+        UserError: no file can have it, or ~ stands for nobody's home.
+    """
+    if not os.path.expandvars(path).strip():
+        return ""
+    path = str(typed_path(path).absolute())
+    refuse_undecodable(path)  # the folder that it begins in may have any name
+    return path
 
 
 def moved(path: str, old: str, new: str) -> str:

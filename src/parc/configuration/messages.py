@@ -4,10 +4,23 @@ import logging
 import sys
 
 
+def as_one_line(text: str) -> str:
+    """Return a message with control characters written out: names of files may hold some."""
+    return "".join(each if each >= " " else repr(each)[1:-1] for each in text)
+
+
+class OneLine(logging.Formatter):
+    """Formats a message as one line, whatever is in it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        return as_one_line(super().format(record))
+
+
 def show_messages() -> None:
     """Show what the project logs, a line each, without times and names."""
     handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(logging.Formatter("%(message)s"))
+    handler.setFormatter(OneLine("%(message)s"))
     handler.setLevel(logging.INFO)
     logger = logging.getLogger("parc")
     logger.addHandler(handler)

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from parc.configuration.errors import UserError
-from parc.configuration.files import read_yaml, write_text_whole
+from parc.configuration.files import read_text, read_yaml, write_text_whole
 from parc.configuration.older_configs import VERSION, up_to_date
 
 STANDARD_INPUT = Path("-")
@@ -22,8 +22,8 @@ def read_saved_config(path: Path) -> dict[str, Any]:
     if not path.is_file() and path != STANDARD_INPUT:
         raise UserError(f"{path}: there is no such config; expected the resolved config of a run")
     try:
-        text = sys.stdin.read() if path == STANDARD_INPUT else path.read_text(encoding="utf-8")
-    except (UnicodeDecodeError, OSError) as error:
+        text = sys.stdin.read() if path == STANDARD_INPUT else read_text(path)
+    except UnicodeDecodeError as error:
         raise UserError(f"{path}: cannot be read ({' '.join(str(error).split())[:160]})") from error
     content = read_yaml(path, text)
     if not isinstance(content, dict) or not _has_text_keys(content):

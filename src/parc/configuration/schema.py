@@ -17,12 +17,14 @@ class Mark(Enum):
     """What may become of a setting when a run is resumed; every other one has to stay as it was.
 
     PATH: a file or folder. It is made absolute when it is read, and what lies below `data_dir` moves with it.
+    OUTPUT: a folder that runs write into. It is named, and neither the root of the file system nor the home folder.
     MAY_CHANGE: it may be any other value.
     MAY_GROW: it may be a larger number.
     FOUND_AT_START: what is null is found out when a run first starts, and read from the run's own config ever after.
     """
 
     PATH = "path"
+    OUTPUT = "output"
     MAY_CHANGE = "may change"
     MAY_GROW = "may grow"
     FOUND_AT_START = "found at the start"
@@ -38,6 +40,7 @@ class Known:
 Marks: TypeAlias = frozenset[Mark | Known]
 
 FilePath: TypeAlias = Annotated[str, Mark.PATH]
+OutputFolder: TypeAlias = Annotated[str, Mark.PATH, Mark.OUTPUT]
 MayChange: TypeAlias = Annotated[T, Mark.MAY_CHANGE]
 MayGrow: TypeAlias = Annotated[T, Mark.MAY_GROW]
 FoundAtStart: TypeAlias = Annotated[T, Mark.FOUND_AT_START]

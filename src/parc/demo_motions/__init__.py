@@ -1,4 +1,4 @@
-"""Motions that the project makes itself: a teaching set, and the data of its own tests.
+"""Procedural motion clips, to try things with and to test the project on.
 
 What it is: clips of a humanoid that stands, walks, runs, turns, climbs stairs, steps on and off blocks and jumps gaps on
 blocky terrain, made from footsteps planned on the terrain's cells and inverse kinematics, the same from the same seed on

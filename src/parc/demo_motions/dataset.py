@@ -3,7 +3,6 @@
 import hashlib
 import json
 import logging
-import os
 import re
 import time
 from collections import defaultdict
@@ -18,7 +17,8 @@ from parc.anim.mjcf import CharacterFile
 from parc.anim.surface_points import surface_points
 from parc.configuration.errors import UserError
 from parc.configuration.files import locked, write_text_whole
-from parc.configuration.schema import FilePath
+from parc.configuration.paths import typed_path
+from parc.configuration.schema import OutputFolder
 from parc.demo_motions.generator import class_of, clip_name, make_clip
 from parc.demo_motions.motion_classes import MOTION_CLASSES
 
@@ -50,7 +50,7 @@ class DemoMotions:
         self,
         clips: int,
         seed: int,
-        folder: FilePath,
+        folder: OutputFolder,
         min_num_frames: int = 15,
         max_terrain_dim_x: int = 1001,
         max_terrain_dim_y: int = 1001,
@@ -60,11 +60,9 @@ class DemoMotions:
         for name, (value, lowest) in least.items():
             if value < lowest:
                 raise UserError(f"dataset.{name} is {value}, expected at least {lowest}")
-        if not folder:
-            raise UserError("dataset.folder is empty, expected a folder for the clips that the project makes")
         self.clips = clips
         self.seed = seed
-        self.folder = Path(os.path.expandvars(folder)).expanduser()
+        self.folder = typed_path(folder)
         self.halved_classes: list[str] = []
         self.limits = ClipLimits(min_num_frames, max_terrain_dim_x, max_terrain_dim_y)
 
@@ -158,6 +156,8 @@ def _our_clips(folder: Path) -> list[Path]:
 
 
 def _is_whole(path: Path) -> bool:
+    if not path.is_file():
+        return False
     try:
         # Opening compares the file's size with what its header says; a file cut short is refused.
         with safetensors.safe_open(path, framework="pt"):

@@ -1,1 +1,1 @@
-"""The motion diffusion model: sampler, features, denoiser, diffusion and losses."""
+"""The motion diffusion model: sampler, features, denoiser, diffusion, losses, checkpoints."""

@@ -10,7 +10,7 @@ from torch import Tensor
 from typing_extensions import TypedDict
 
 from parc.anim.character import Character
-from parc.anim.heldout_clips import HeldoutSplit
+from parc.anim.heldout_clips import HeldoutSplit, split_of_older_run
 from parc.configuration.errors import UserError
 from parc.configuration.older_configs import up_to_date
 from parc.configuration.saved_config import versioned
@@ -49,7 +49,7 @@ class Checkpoint:
         statistics: of the features.
         config: the run's whole config, as this version writes it.
         character: of the motions.
-        clips: digest of all that is read of each clip, by name, in order, held-out ones included.
+        clips: digest of each clip, by name, in order, held-out ones included (see `digests_of_clips`).
         split: which of them are held out, and what it or earlier iterations trained on.
         state: step and other counters.
         provenance: where it was made.
@@ -176,11 +176,10 @@ def _assembled(path: Path, tensors: dict[str, Tensor], description: dict[str, An
 
 
 def _split(description: dict[str, Any]) -> HeldoutSplit:
-    """Return which clips are held out; checkpoints of older versions do not say so, and went by the names of all clips."""
+    """Return which clips are held out; checkpoints of older versions do not say so."""
     if "split" in description:
         return HeldoutSplit(**_NAMES.validate_python(description["split"]))
-    names = list(description["clips"])
-    return HeldoutSplit().after_training_on(names, HeldoutSplit().of(names))
+    return split_of_older_run(list(description["clips"]))
 
 
 def read_parc_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor], FeatureStatistics, int]:

@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 CHECKPOINT_FOLDER = "checkpoints"
 FINAL_CHECKPOINT = "final_model.ckpt"
 LATEST_CHECKPOINT = "latest.ckpt"
-_EPOCH_NAME = re.compile(r"model_epoch_(\d+)\.ckpt")
+EPOCH_CHECKPOINT_NAME = re.compile(r"model_epoch_(\d+)\.ckpt")
 
 
 def epoch_checkpoint(epoch: int) -> str:
@@ -32,10 +32,10 @@ def newest_checkpoint(folder: Path) -> tuple[Path, Checkpoint] | None:
         if found is None or checkpoint.state["step"] > found[1].state["step"]:
             found = (path, checkpoint)
         # Epoch checkpoints come newest first: none after the first whole one can be further.
-        if _EPOCH_NAME.fullmatch(path.name):
+        if EPOCH_CHECKPOINT_NAME.fullmatch(path.name):
             break
     if found is None and checkpoint_files(folder):
-        log.warning("%s: no checkpoint is whole, training begins anew", folder)
+        log.warning("%s: no checkpoint is intact, training starts from scratch", folder)
     return found
 
 
@@ -49,7 +49,7 @@ def epoch_checkpoints(folder: Path, last: int | None = None) -> list[Path]:
     """Return a run's epoch checkpoints up to epoch `last` if that is given, newest first."""
     numbered = []
     for path in (folder / CHECKPOINT_FOLDER).glob("model_epoch_*.ckpt"):
-        match = _EPOCH_NAME.fullmatch(path.name)
+        match = EPOCH_CHECKPOINT_NAME.fullmatch(path.name)
         if match and (last is None or int(match[1]) <= last):
             numbered.append((int(match[1]), path))
     return [path for _, path in sorted(numbered, reverse=True)]

@@ -17,7 +17,7 @@ class Conditions:
         heightmap: heights around the character, metres, relative to its root (or floor), clamped to `MAX_HEIGHT`.
         target_direction: unit x, y direction to the target in the canonical frame, or zeros.
         previous_states: standardised features of the first frames, clean.
-        heightmap_given, target_given, previous_given: False where that condition is withheld.
+        heightmap_given, target_given, previous_given: False where that condition is dropped.
         previous_clean: whether the clean previous states replace the noisy ones (the previous-state indicator).
     """
 

@@ -38,7 +38,7 @@ class CosineDiffusion(nn.Module):
         tables = {
             "sqrt_alphas_cumprod": cumprod.sqrt(),
             "sqrt_one_minus_alphas_cumprod": (1 - cumprod).sqrt(),
-            # Mean and deviation of q(x[t-1] | x[t], x0) (Ho et al. 2020, equation 7).
+            # Mean and std of q(x[t-1] | x[t], x0) (Ho et al. 2020, equation 7).
             "posterior_mean_of_clean": betas * before.sqrt() / (1 - cumprod),
             "posterior_mean_of_noisy": alphas.sqrt() * (1 - before) / (1 - cumprod),
             "posterior_std": (betas * (1 - before) / (1 - cumprod)).sqrt(),

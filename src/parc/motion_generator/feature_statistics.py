@@ -1,4 +1,4 @@
-"""Mean and deviation of the features over every window of the training clips."""
+"""Mean and std of the features over every window of the training clips."""
 
 from collections.abc import Iterator
 
@@ -56,7 +56,7 @@ def features_of_windows(
 
 
 class RunningStatistics:
-    """Mean and deviation of windows seen in chunks, in double precision.
+    """Mean and std of windows seen in chunks, in double precision.
 
     Args:
         features: the layout of a frame.

@@ -15,7 +15,7 @@ from parc.anim.character import Character
 from parc.anim.motion_library import Frames
 from parc.anim.rotations import rotation_from_6d, rotation_to_6d
 from parc.configuration.errors import UserError
-from parc.configuration.files import read_yaml, write_text_whole
+from parc.configuration.files import read_text, read_yaml, write_text_whole
 
 SMALLEST_STD = 1e-5
 
@@ -165,7 +165,7 @@ def read_statistics(path: Path, num_frames: int, num_features: int) -> FeatureSt
     if not path.is_file():
         raise UserError(f"sampler_stats_filepath {path}: there is no such file; give the sampler_stats.txt of a run")
     try:
-        content = read_yaml(path, path.read_text(encoding="utf-8"))
+        content = read_yaml(path, read_text(path))
         arrays = [np.asarray(content[name], dtype=np.float32) for name in ("mean", "std")]
     except (UserError, LookupError, TypeError, ValueError, ArithmeticError) as error:
         reason = " ".join(str(error).removeprefix(f"{path}: ").split())[:160]

@@ -23,6 +23,7 @@ from parc.motion_generator.mdm_heightfield_contact_motion_sampler import (
     MDMHeightfieldContactMotionSampler,
     MotionWindows,
 )
+from parc.stages.metrics import HELDOUT_ERROR, HELDOUT_PREFIX, TARGET_SENSITIVITY, TERRAIN_SENSITIVITY
 from parc.stages.randomness import generator_for
 from parc.terrain.heightfield import Heightfields
 from parc.terrain.signed_distance import signed_distance_below_ground
@@ -36,9 +37,10 @@ IN_CONTACT = 0.5  # labels from here on
 
 Errors = dict[str, Float[Tensor, " batch"]]  # of each window, by name; NaN where a window cannot show it
 
-BODY_POSITION, SLIDING = "body_position", "sliding"
-TERRAIN_SENSITIVITY, TARGET_SENSITIVITY = "terrain_sensitivity", "target_sensitivity"
-_RATIOS = (TERRAIN_SENSITIVITY, TARGET_SENSITIVITY)
+SLIDING = "sliding"
+BODY_POSITION, *_RATIOS = (
+    column.removeprefix(HELDOUT_PREFIX) for column in (HELDOUT_ERROR, TERRAIN_SENSITIVITY, TARGET_SENSITIVITY)
+)
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,7 @@ class HeldoutError:
     def measure(self, model: MDM, denoiser: nn.Module) -> dict[str, float]:
         """Return what a denoiser makes of noisy windows, figures by name; nothing where no clips are held out.
 
-        Means over the generated frames of all windows:
+        Means over all windows, and over the generated frames of each:
             body_position, root_position: how far all bodies, or the root, are from where they should be, metres.
             joint_angle: angle between the joints' rotations and what they should be, radians.
             contacts: difference of contact labels, 0..1.
@@ -119,10 +121,11 @@ class HeldoutError:
         errors = self._terms(_predicted(model, fixed, own, true, timestep), true, fixed)
         target = own.target_direction
         left = torch.stack([-target[:, 1], target[:, 0]], dim=-1)
-        for ratio, changed, shows in (
-            (TERRAIN_SENSITIVITY, replace(own, heightmap=fixed.other_heightmaps), fixed.is_uneven),
-            (TARGET_SENSITIVITY, replace(own, target_direction=left), target.any(-1)),
-        ):
+        changes = (
+            (replace(own, heightmap=fixed.other_heightmaps), fixed.is_uneven),
+            (replace(own, target_direction=left), target.any(-1)),
+        )
+        for ratio, (changed, shows) in zip(_RATIOS, changes, strict=True):
             distance = self._distance(_predicted(model, fixed, changed, true, timestep), true)
             errors[ratio] = torch.where(shows.cpu(), distance, torch.nan)
         return errors

@@ -22,12 +22,12 @@ from parc.motion_generator.mdm_heightfield_contact_motion_sampler import MotionW
 
 @dataclass(frozen=True)
 class ConditionChances:
-    """How often a condition is withheld in training.
+    """How often a condition is dropped in training.
 
     Attributes:
-        heightmap_dropped: chance that the heightmap is withheld.
-        target_dropped: chance that the target is withheld.
-        previous_dropped: chance that the previous states are withheld.
+        heightmap_dropped: chance that the heightmap is dropped.
+        target_dropped: chance that the target is dropped.
+        previous_dropped: chance that the previous states are dropped.
         previous_clean: chance that the clean previous states replace the noisy ones.
     """
 
@@ -69,7 +69,7 @@ class MDM(nn.Module):
         denoiser: the network.
         diffusion_timesteps: number of diffusion steps.
         rotation_type: how rotations are coded in the features.
-        conditions: how often conditions are withheld in training.
+        conditions: how often conditions are dropped in training.
         character: whose motions are generated; on the device of the model.
         statistics: of its features.
         num_frames: frames of a window.
@@ -141,7 +141,7 @@ class MDM(nn.Module):
         return FeatureStatistics(self.mean, self.std)
 
     def draw(self, generator: torch.Generator, batch: int) -> DiffusionDraws:
-        """Draw timesteps, noise and withheld conditions of a training batch."""
+        """Draw timesteps, noise and dropped conditions of a training batch."""
 
         def happens(chance: float) -> Bool[Tensor, " batch"]:
             return torch.rand(batch, generator=generator) < chance
@@ -246,7 +246,7 @@ class MDM(nn.Module):
             generators: draw the noise, one for each of the conditions, in order.
             ddim_timesteps: a decreasing list of timesteps from T - 1 to 0 to denoise at by DDIM; None for DDPM at all of
                 them.
-            guidance_scale: s in s x0(previous states withheld) + (1 - s) x0(with clean previous states); None for the
+            guidance_scale: s in s x0(previous states dropped) + (1 - s) x0(with clean previous states); None for the
                 conditions as they are.
             autocast: run the denoiser in bfloat16.
 
@@ -301,7 +301,7 @@ class MDM(nn.Module):
 
 
 def _without_and_with_previous(conditions: Conditions) -> Conditions:
-    """Return the conditions twice: with the previous states withheld, and with clean ones given."""
+    """Return the conditions twice: with the previous states dropped, and with clean ones given."""
     twice = {field.name: torch.cat([getattr(conditions, field.name)] * 2) for field in fields(conditions)}
     given = torch.ones_like(conditions.previous_given)
     twice["previous_given"] = twice["previous_clean"] = torch.cat([~given, given])

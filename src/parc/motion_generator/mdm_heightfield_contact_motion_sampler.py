@@ -15,7 +15,7 @@ from parc.anim.library_cache import PreparedClips, open_prepared_clips
 from parc.anim.motion_library import Frames, MotionLibrary, runs
 from parc.anim.rotations import heading
 from parc.configuration.errors import UserError
-from parc.configuration.schema import FilePath, MayChange
+from parc.configuration.schema import MayChange, OutputFolder
 from parc.motion_generator.canonical_frame import RelativeZStyle, canonical_frames, frames_to_canonical
 from parc.motion_generator.denoiser import MAX_HEIGHT
 from parc.motion_generator.heightmap_augmentation import HeightmapAugmentation
@@ -119,8 +119,8 @@ class MDMHeightfieldContactMotionSampler:
         heightmap: the points of the local heightmap.
         target: how targets are drawn.
         augmentation: how heightmaps are changed.
-        angle_noise_scale: deviation of noise on the rotations of the previous states given as a condition, radians.
-        pos_noise_scale: deviation of noise on their root positions, metres.
+        angle_noise_scale: std of the noise on the rotations of the previous states given as a condition, radians.
+        pos_noise_scale: std of the noise on their root positions, metres.
         sampler_save_folder: where the prepared data of clips is kept, a file for each set of clips; runs may share it.
     """
 
@@ -142,7 +142,7 @@ class MDMHeightfieldContactMotionSampler:
         augmentation: HeightmapAugmentation,
         angle_noise_scale: float,
         pos_noise_scale: float,
-        sampler_save_folder: MayChange[FilePath],
+        sampler_save_folder: MayChange[OutputFolder],
     ) -> None:
         if not 1 <= num_previous_states < num_frames:
             raise UserError(

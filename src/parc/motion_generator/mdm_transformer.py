@@ -142,7 +142,7 @@ class MDMTransformer(Denoiser):
         return self.heightmap_embedding(patches.transpose(1, 2))
 
     def _visible_tokens(self, conditions: Conditions) -> Bool[Tensor, "batch tokens"]:
-        """Return which tokens may be attended to: those of withheld conditions may not."""
+        """Return which tokens may be attended to: those of dropped conditions may not."""
         always = torch.ones_like(conditions.target_given)[:, None]
         heightmap_tokens = self.num_condition_tokens - 3
         return torch.cat(

@@ -1,1 +1,1 @@
-"""Pictures of motions, datasets and runs."""
+"""Filmstrips, contact sheets and loss curves."""

@@ -77,7 +77,7 @@ class _Panel:
         title: above it.
         columns: what is drawn, each with its line and its word in the legend.
         height: against that of other panels.
-        is_measured: at checkpoints only, so that every value has a marker; the first and the last are written out.
+        is_measured: at checkpoints only, so that values have markers; the first and the last are written out.
     """
 
     title: str
@@ -109,7 +109,11 @@ class _Panel:
                 for n, (line, word) in enumerate(self.columns.values())
             ]
         if entries:
-            axes.legend(handles=entries, fontsize=11, frameon=True, framealpha=0.85, edgecolor="none", handlelength=2.6)
+            legend = axes.legend(
+                handles=entries, fontsize=11, frameon=True, framealpha=0.85, edgecolor="none", handlelength=2.6
+            )
+            for text in legend.get_texts():
+                text.set_parse_math(False)  # names of runs
 
 
 _PANELS = (

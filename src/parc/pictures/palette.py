@@ -1,5 +1,6 @@
 """Colours that people with any kind of colour vision can tell apart (Okabe and Ito, 2008), and how pictures are written."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -29,4 +30,8 @@ def blend(start: str, end: str, shares: Float[np.ndarray, " items"]) -> Float[np
 
 def write_figure(figure: Figure, path: Path) -> None:
     """Write a figure as a PNG, whole (see `write_whole`)."""
-    write_whole(path, lambda part: figure.savefig(part, format="png", facecolor="white"))
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", message="Glyph .* missing"
+        )  # names may have any letters; boxes stand for them
+        write_whole(path, lambda part: figure.savefig(part, format="png", facecolor="white"))

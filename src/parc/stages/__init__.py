@@ -1,1 +1,1 @@
-"""What a stage is: settings read and checked once, a folder that is the run, finished or how far."""
+"""What a stage is: settings that are read and checked once, and a folder that is the run."""

@@ -1,6 +1,5 @@
 """The verb of a stage: from a command line to a run."""
 
-import faulthandler
 import sys
 from typing import Any
 
@@ -15,9 +14,10 @@ from parc.configuration.composing import (
     run_config,
     take_config_file,
 )
-from parc.configuration.errors import SettingsError, UserError, exit_with_one_line
+from parc.configuration.errors import SettingsError, UserError
 from parc.configuration.messages import show_messages
 from parc.configuration.origins import key_of, origin_of, overrides_of, with_origin
+from parc.configuration.program import run_program
 from parc.configuration.trusted import trust_composed
 
 
@@ -27,9 +27,12 @@ def run_verb(name: str) -> None:
     Args:
         name: of the primary config, `conf/NAME.yaml`, and of the verb, `python -m parc.NAME`.
     """
-    faulthandler.enable()
-    show_messages()
-    exit_with_one_line(lambda: run_command_line(name, sys.argv[1:]))
+
+    def work() -> None:
+        show_messages()
+        run_command_line(name, sys.argv[1:])
+
+    run_program(work)
 
 
 def run_command_line(name: str, arguments: list[str]) -> None:

@@ -41,7 +41,7 @@ class Iteration:
         """
         if self.input_model_path is None:
             return None
-        path = Path(self.input_model_path).expanduser()
+        path = Path(self.input_model_path)
         if not path.is_file():
             made_by = command_that_makes(path.parent) if self.previous_run else "expected a .ckpt of a run"
             raise UserError(f"iteration.input_model_path {path}: there is no such checkpoint; {made_by}")

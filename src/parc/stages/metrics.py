@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TypeAlias
 
-from parc.configuration.files import unwritable, write_text_whole
+from parc.configuration.files import refuse_lost_folder, unwritable, write_text_whole
 
 log = logging.getLogger(__name__)
 
@@ -30,14 +30,17 @@ class Summary:
 
     Attributes:
         earliest, latest: the first and the last number so far in each column.
+        measured_before_training: whether there is a held-out error of step 0: older versions measured none.
     """
 
     def __init__(self) -> None:
         self.earliest: dict[str, float] = {}
         self.latest: dict[str, float] = {}
+        self.measured_before_training = False
 
     def count_in(self, row: Row) -> None:
         """Take the next row."""
+        self.measured_before_training |= row.get("step") == 0 and row.get(HELDOUT_ERROR) is not None
         for name, number in row.items():
             if number is not None and math.isfinite(number):
                 self.earliest.setdefault(name, number)
@@ -75,6 +78,7 @@ class Metrics:
         """
         if _step(row) in self._steps:
             return
+        refuse_lost_folder(self.path)
         try:
             with self.path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")

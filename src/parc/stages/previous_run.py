@@ -5,6 +5,7 @@ from typing import Any
 
 from parc.configuration.errors import SettingsError
 from parc.configuration.marks import moved, with_paths
+from parc.configuration.output_folders import refuse_folders_of_others
 from parc.configuration.pieces import located, make
 from parc.configuration.saved_config import read_saved_config
 from parc.configuration.schema import Settings
@@ -26,7 +27,10 @@ def piece_of_run(config_path: Path, name: str, kind: type) -> Any:
     if not isinstance(settings, dict):
         raise SettingsError(key, f"is {settings!r}, expected the settings of a {kind.__name__}")
     old, new = _data_folders(config, config_path.parent.absolute())
-    return make(with_paths(located(settings, kind, key), settings, lambda path: moved(path, old, new)), kind, key)
+    target = located(settings, kind, key)
+    here = with_paths(target, settings, lambda path: moved(path, old, new))
+    refuse_folders_of_others(target, here, key)
+    return make(here, kind, key)
 
 
 def _data_folders(config: Settings, folder: Path) -> tuple[str, str]:

@@ -4,13 +4,14 @@ import contextlib
 import json
 import math
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
 from parc.configuration.errors import UserError
 from parc.configuration.files import write_text_whole
-from parc.stages.metrics import summary_of
+from parc.stages.metrics import METRICS_FILE, Summary, summary_of
 
 PROGRESS_FILE = "progress.json"
 
@@ -65,8 +66,19 @@ def say_finished(folder: Path, total: int, unit: str) -> None:
 
 def progress_of_version_1(folder: Path, total: int, unit: str) -> Progress:
     """Return how far the run of a folder is by its metrics: runs of version 1, trainings all, left no other word."""
-    summary = summary_of(folder)
+    try:
+        now = (folder / METRICS_FILE).stat()
+        summary = _summary_as_of(folder, now.st_size, now.st_mtime_ns)
+    except OSError:
+        summary = Summary()
     return Progress(int(summary.latest.get("epoch", 0)), total, unit, summary.figures, finished=False)
+
+
+@lru_cache(maxsize=4096)
+def _summary_as_of(folder: Path, size: int, changed: int) -> Summary:
+    """Return what a run's metrics came to when they had this size and time of change: whoever looks often reads them once."""
+    del size, changed
+    return summary_of(folder)
 
 
 def done_so_far(folder: Path) -> int:

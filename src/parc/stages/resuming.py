@@ -59,5 +59,5 @@ def _other_config(folder: Path, changed: list[str]) -> UserError:
     shown = "; ".join(changed[:8]) + (f"; and {len(changed) - 8} more" if len(changed) > 8 else "")
     return UserError(
         f"{folder} was started with another config ({shown}); give output_dir={free_name(folder)} for a new run, "
-        "or overwrite=true to start this one anew"
+        "or overwrite=true to start this one over"
     )

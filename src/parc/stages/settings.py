@@ -6,9 +6,10 @@ from typing import Any, TypeVar
 
 from parc.configuration.errors import UserError
 from parc.configuration.marks import absolute, with_paths, with_values
+from parc.configuration.output_folders import refuse_folders_of_others
 from parc.configuration.pieces import checked_arguments
 from parc.configuration.saved_config import versioned, write_saved_config
-from parc.configuration.schema import FilePath, MayChange, Settings
+from parc.configuration.schema import MayChange, OutputFolder, Settings
 
 STAGE_KEY = "stage"  # of a config: which stage it is for
 
@@ -53,8 +54,8 @@ class RunSettings:
         record: the config that the settings were read from.
     """
 
-    data_dir: MayChange[FilePath]
-    output_dir: MayChange[FilePath]
+    data_dir: MayChange[OutputFolder]
+    output_dir: MayChange[OutputFolder]
     record: Record = field(kw_only=True, compare=False, repr=False)
 
     @property
@@ -97,6 +98,7 @@ def read_settings(kind: type[S], config: Settings, verb: str) -> S:
         UserError: values contradict each other.
     """
     own = with_paths(kind, without_stage(config), absolute)
+    refuse_folders_of_others(kind, own)
     return kind(**checked_arguments(kind, own, ""), record=Record({**config, **own}, verb))
 
 

@@ -3,7 +3,7 @@
 import importlib
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -11,9 +11,9 @@ from parc.configuration.errors import SettingsError
 from parc.configuration.saved_config import read_saved_config
 from parc.configuration.schema import Settings
 from parc.configuration.trusted import refuse_untrusted
+from parc.stages.overwriting import FileNames, RunFiles, delete_runs
 from parc.stages.progress import say_finished
 from parc.stages.resuming import resumed
-from parc.stages.run_folder import delete_runs
 from parc.stages.settings import STAGE_KEY, RunSettings, read_settings, with_what_is_found
 
 log = logging.getLogger(__name__)
@@ -37,6 +37,8 @@ class Stage(Generic[S]):
         check_inputs: checks, before anything is deleted, that a run can start here: its device and its inputs.
         run: runs it to its end, from wherever its folder is.
         is_finished: whether the folder holds the whole result.
+        files: names of what a run writes into its folder besides its config, its result and what every run writes: with
+            these, all that `overwrite=true` deletes.
         of_the_first: keys that say what the first iteration of a chain starts from; later ones start from the one before.
     """
 
@@ -47,6 +49,7 @@ class Stage(Generic[S]):
     check_inputs: Callable[[S], None]
     run: Callable[[S], None]
     is_finished: Callable[[S], bool]
+    files: FileNames = field(default_factory=dict)
     of_the_first: tuple[str, ...] = ()
 
     @property
@@ -77,11 +80,17 @@ class Run(Generic[S]):
         """Where the run keeps its config."""
         return self.folder / self.stage.config_file
 
+    @property
+    def files(self) -> RunFiles:
+        """What the run writes into its folder."""
+        others = {**self.stage.files, "": (*self.stage.files.get("", ()), self.stage.result)}
+        return RunFiles(self.folder, self.stage.config_file, others)
+
     def start(self, overwrite: bool = False) -> None:
         """Run it, or go on with it where its folder is; say so where it is finished.
 
         Args:
-            overwrite: delete the run that is there first.
+            overwrite: delete what the run that is there wrote first.
 
         Raises:
             UserError: an input or the folder is not as it should be.
@@ -89,7 +98,7 @@ class Run(Generic[S]):
         """
         if overwrite:
             self.stage.check_inputs(with_what_is_found(self.settings))
-            delete_runs([self.config_path])
+            delete_runs([self.files])
         run = self.continued()
         if run._is_done():
             log.info("%s: finished, there is nothing left to do (%s)", self.folder, self.folder / self.stage.result)

@@ -1,7 +1,11 @@
 """Signals that ask a run to stop: they set a flag, and the run stops where all that it has done is saved."""
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
+
+from parc.configuration.errors import Interrupted
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
 
@@ -12,6 +16,7 @@ class StopRequest:
     def __init__(self) -> None:
         self.signals: list[int] = []
         self._before: dict[int, object] = {}
+        self._message_at_once: str | None = None
 
     def __enter__(self) -> "StopRequest":
         """Take over the signals."""
@@ -26,6 +31,24 @@ class StopRequest:
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
 
+    @contextmanager
+    def at_once(self, message: str) -> Iterator[None]:
+        """Let a signal end what is done meanwhile, wherever that is: for work of which nothing needs to be saved.
+
+        Args:
+            message: what to say after the signal's name.
+
+        Raises:
+            Interrupted: a signal came, or had come before.
+        """
+        self._message_at_once = message
+        try:
+            if self.signals:
+                self._stop()
+            yield
+        finally:
+            self._message_at_once = None
+
     @property
     def requested(self) -> bool:
         """Whether a signal came."""
@@ -35,3 +58,10 @@ class StopRequest:
         if number == signal.SIGINT and signal.SIGINT in self.signals:
             raise KeyboardInterrupt
         self.signals.append(number)
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._message_at_once is not None:
+            # Further signals find the run on its way out, and let it clean up.
+            message, self._message_at_once = self._message_at_once, None
+            raise Interrupted(f"stopped by {signal.Signals(self.signals[0]).name} {message}", self.signals)

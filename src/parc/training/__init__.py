@@ -1,1 +1,1 @@
-"""Training: the loop, checkpoints, logging and ranks."""
+"""The training loop: batches, resuming, held-out numbers, logging, ranks."""

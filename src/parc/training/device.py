@@ -9,7 +9,9 @@ from parc.training.ranks import Ranks
 
 
 def find_device(name: str, ranks: Ranks) -> torch.device:
-    """Return the device that a config names.
+    """Return the device that a config names; each of several processes on a machine takes the visible GPU of its local rank.
+
+    Where each process is bound to GPUs of its own, as SLURM does it, it sees no others, and takes one of these.
 
     Raises:
         UserError: this machine does not have it.
@@ -17,7 +19,7 @@ def find_device(name: str, ranks: Ranks) -> torch.device:
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if name == "cpu" or (name == "auto" and count == 0):
         return torch.device("cpu")
-    number = int(name.partition(":")[2] or ranks.local_rank)
+    number = int(name.partition(":")[2] or ranks.local_rank % max(1, count))
     if number >= count:
         raise UserError(
             f"device is {name}, but this machine has {count} GPUs that torch {torch.__version__} can use; "

@@ -46,6 +46,7 @@ class Outputs:
         metrics: its rows.
         logger: Weights & Biases, on or off.
         display: the progress bar and the lines.
+        heldout: the error on held-out clips, for its rows.
         checkpoint: turns the state into a checkpoint with its config and provenance.
         continue_command: what to type to go on.
     """
@@ -54,6 +55,7 @@ class Outputs:
     metrics: Metrics
     logger: WandbLogger
     display: Display
+    heldout: HeldoutError
     checkpoint: Callable[[TrainingState], Checkpoint]
     continue_command: str
 
@@ -62,7 +64,6 @@ def run_loop(
     state: TrainingState,
     trainer: TrainerSettings,
     sampler: MDMHeightfieldContactMotionSampler,
-    heldout: HeldoutError,
     outputs: Outputs | None,
     stop: StopRequest,
     *,
@@ -76,7 +77,6 @@ def run_loop(
         state: where training is.
         trainer: the settings.
         sampler: of training windows.
-        heldout: the error on held-out clips.
         outputs: where results go; None on all ranks but the first.
         stop: signals noted.
         seed: of all randomness.
@@ -88,13 +88,14 @@ def run_loop(
         UserError: too many steps in a row were not finite, or a checkpoint cannot be written.
     """
     model = state.model
+    if state.step == 0 and outputs:
+        _measure_before(state, outputs)
+    ranks.wait_for_first(state.step)
     network: nn.Module = DistributedDataParallel(model) if ranks.count > 1 else model
     weights = list(model.denoiser.parameters())
     steps = range(state.step, trainer.total_steps)
     epoch_began = latest_saved = time.monotonic()
     steps_here = 0
-    if state.step == 0 and outputs:
-        _measure_before(state, heldout, outputs)
     model.denoiser.train()
     for windows, draws in batches(
         steps, seed=seed, sampler=sampler, model=model, batch_size=trainer.batch_size, ranks=ranks, device=device
@@ -108,11 +109,15 @@ def run_loop(
         grad_norm = nn.utils.clip_grad_norm_(weights, trainer.max_grad_norm)
 
         # One look at the step for all processes, for which a GPU is waited for once: its numbers, whether they are finite,
-        # whether a signal came.
+        # whether a signal came, whether rank 0 wants to save.
+        due = outputs is not None and time.monotonic() - latest_saved > 60 * trainer.minutes_per_latest
         numbers = torch.cat([terms.detach(), grad_norm.detach()[None]]).double()
-        flags = [~torch.isfinite(numbers).all(), torch.full((), stop.requested, device=device)]
+        flags = [
+            ~torch.isfinite(numbers).all(),
+            *(torch.full((), flag, device=device) for flag in (stop.requested, due)),
+        ]
         seen = ranks.mean(torch.cat([numbers, torch.stack(flags).double()]))
-        numbers, (broken, stopping) = seen[:-2], (flag > 0 for flag in seen[-2:].tolist())
+        numbers, (broken, stopping, due) = seen[:-3], (flag > 0 for flag in seen[-3:].tolist())
         if broken:
             _skip_step(state, trainer, _clips_to_blame(state, trainer, sampler, seed, device))
         else:
@@ -125,11 +130,12 @@ def run_loop(
         state.step += 1
         steps_here += 1
 
-        if state.step % trainer.iters_per_epoch == 0:
+        epoch_is_over = state.step % trainer.iters_per_epoch == 0
+        if epoch_is_over:
             if outputs:
                 seconds = time.monotonic() - epoch_began
                 speed = steps_here * trainer.batch_size / seconds
-                _end_epoch(state, trainer, heldout, outputs, learning_rate, speed)
+                _end_epoch(state, trainer, outputs, learning_rate, speed)
             state.epoch_sums.zero_()
             state.epoch_steps, steps_here, epoch_began = 0, 0, time.monotonic()
             model.denoiser.train()
@@ -137,14 +143,16 @@ def run_loop(
                 save_epoch_checkpoint(state, trainer, outputs)
         finished = state.step == trainer.total_steps
         # While steps are skipped, the weights may be on their way to ruin: the last save is left as it is.
-        due = time.monotonic() - latest_saved > 60 * trainer.minutes_per_latest and not state.skipped_in_a_row
-        if outputs and not finished and (stopping or due):
+        saving = not finished and (stopping or (due and not state.skipped_in_a_row))
+        if outputs and saving:
             save(state, outputs, outputs.folder / CHECKPOINT_FOLDER / LATEST_CHECKPOINT)
             latest_saved = time.monotonic()
+        if epoch_is_over or saving:
+            ranks.wait_for_first(state.step)
         if stopping and not finished:
             ranks.meet(device)  # a process that leaves takes the others with it: not before the first has saved
             name = signal.Signals(stop.signals[0]).name if stop.requested else "a signal to another rank"
-            command = f"; to go on: {outputs.continue_command}" if outputs else ""
+            command = f"; to resume: {outputs.continue_command}" if outputs else ""
             raise Interrupted(f"stopped by {name} after step {state.step}, everything is saved{command}", stop.signals)
 
 
@@ -170,9 +178,9 @@ def save_final(state: TrainingState, trainer: TrainerSettings, outputs: Outputs)
     write_progress(outputs.folder, progress_of(outputs.metrics, trainer.epochs, trainer, finished=True))
 
 
-def _measure_before(state: TrainingState, heldout: HeldoutError, outputs: Outputs) -> None:
+def _measure_before(state: TrainingState, outputs: Outputs) -> None:
     """Measure the held-out error before the first step, so that a run shows what it brought."""
-    measured = _heldout_columns(state, heldout)
+    measured = _heldout_columns(state, outputs.heldout)
     if measured:
         row = {"step": 0, "epoch": 0, **measured}
         outputs.metrics.add(row)
@@ -227,7 +235,6 @@ def _skip_step(state: TrainingState, trainer: TrainerSettings, clips: list[str])
 def _end_epoch(
     state: TrainingState,
     trainer: TrainerSettings,
-    heldout: HeldoutError,
     outputs: Outputs,
     learning_rate: float,
     samples_per_second: float,
@@ -236,7 +243,7 @@ def _end_epoch(
     epoch = state.step // trainer.iters_per_epoch
     row = epoch_row(state, epoch, learning_rate, samples_per_second)
     if epoch % trainer.epochs_per_checkpoint == 0 or epoch == trainer.epochs:
-        row |= _heldout_columns(state, heldout)
+        row |= _heldout_columns(state, outputs.heldout)
     outputs.metrics.add(row)
     outputs.logger.add(row)
     write_progress(outputs.folder, progress_of(outputs.metrics, epoch, trainer, finished=False))

@@ -62,11 +62,12 @@ def epoch_line(row: dict[str, Any], epochs: int, seconds_left: float) -> str:
 def heldout_before_and_after(summary: Summary) -> str:
     """Say what training did to the error on held-out clips; nothing where none was measured."""
     first, last = (numbers.get(HELDOUT_ERROR) for numbers in (summary.earliest, summary.latest))
-    if first is None:
+    if last is None:
         return ""
+    before = f"{first:.3f} m before, " if summary.measured_before_training else ""
     sensitivity = summary.latest.get(TERRAIN_SENSITIVITY)
-    looks = "" if sensitivity is None else f", {sensitivity:.2f} times that with the terrain of another moment"
-    return f"; held-out error {first:.3f} m before, {last:.3f} m after{looks}"
+    looks = "" if sensitivity is None else f"; terrain sensitivity {sensitivity:.2f} (1 = ignores the terrain)"
+    return f"; held-out error {before}{last:.3f} m after{looks}"
 
 
 class WandbLogger:
@@ -117,7 +118,7 @@ class WandbLogger:
             )  # fmt: skip
         except Exception as error:  # whatever keeps wandb from starting must not keep the training from it
             log.warning(
-                "Weights & Biases cannot be reached (%s); training goes on without it", " ".join(str(error).split())
+                "Weights & Biases cannot be reached (%s); training continues without it", " ".join(str(error).split())
             )
         return run_id
 
@@ -128,7 +129,7 @@ class WandbLogger:
                 self.run.log(row, step=row["step"])
             except Exception as error:
                 log.warning(
-                    "Weights & Biases is given up (%s); training goes on without it", " ".join(str(error).split())
+                    "Weights & Biases is given up (%s); training continues without it", " ".join(str(error).split())
                 )
                 self.run = None
 

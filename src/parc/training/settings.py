@@ -16,7 +16,7 @@ from parc.stages.settings import Length, RunSettings
 from parc.training.run_log import WandbLogger
 from parc.training.trainer import LearningRateSchedule, TrainerSettings
 
-CONFIG_FILE = "mdm_config.yaml"  # of a run, in its folder
+CONFIG_FILE, LOG_FILE = "mdm_config.yaml", "train.log"  # of a run, in its folder
 
 
 @dataclass(frozen=True)

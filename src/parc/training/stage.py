@@ -2,11 +2,17 @@
 
 from parc.configuration.errors import UserError
 from parc.motion_generator.checkpoint import read_checkpoint
-from parc.motion_generator.checkpoint_files import FINAL_CHECKPOINT
+from parc.motion_generator.checkpoint_files import (
+    CHECKPOINT_FOLDER,
+    EPOCH_CHECKPOINT_NAME,
+    FINAL_CHECKPOINT,
+    LATEST_CHECKPOINT,
+)
 from parc.stages.stage import Stage
 from parc.training.device import find_device
 from parc.training.ranks import find_ranks
-from parc.training.settings import CONFIG_FILE, TrainSettings
+from parc.training.settings import CONFIG_FILE, LOG_FILE, TrainSettings
+from parc.training.starting import STATISTICS_FILE
 from parc.training.train import train
 
 
@@ -39,6 +45,10 @@ TRAIN = Stage(
     check_inputs=check_inputs,
     run=train,
     is_finished=is_trained,
+    files={
+        "": (STATISTICS_FILE, LOG_FILE, "sampler.safetensors"),  # the last one is of version 1
+        CHECKPOINT_FOLDER: (LATEST_CHECKPOINT, EPOCH_CHECKPOINT_NAME),
+    },
     of_the_first=(
         "dataset",
         "iteration.previous",

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from parc.anim.character import Character
 from parc.anim.heldout_clips import HeldoutSplit
+from parc.anim.library_cache import CHECKSUM_LENGTH
 from parc.configuration.errors import UserError
 from parc.configuration.schema import as_setting
 from parc.motion_generator.checkpoint import Checkpoint, read_starting_point
@@ -111,7 +112,7 @@ def find_statistics(
         if start.own:
             return start.statistics
     if iteration.sampler_stats_filepath is not None:
-        path = Path(iteration.sampler_stats_filepath).expanduser()
+        path = Path(iteration.sampler_stats_filepath)
         statistics = read_statistics(path, *shape)
         if start and not iteration.allow_other_statistics and not _same_statistics(statistics, start.statistics):
             raise UserError(
@@ -141,15 +142,22 @@ def _refuse_other_shape(path: Path, statistics: FeatureStatistics, shape: tuple[
 def refuse_other_clips(folder: Path, now: dict[str, str], before: dict[str, str]) -> None:
     """Check that a run goes on with the clips that it began with.
 
+    Args:
+        folder: the run's.
+        now: the clips' digests (see `digests_of_clips`).
+        before: those that a checkpoint has kept; older versions left out the checksum without the weight.
+
     Raises:
-        UserError: clips are gone, new, changed or in another order; names the first.
+        UserError: clips are gone, new, changed, in another order or of another weight; names the first.
     """
+    length = CHECKSUM_LENGTH
     kinds = {
         "gone": [name for name in before if name not in now],
         "new": [name for name in now if name not in before],
+        "changed": [name for name in now if before.get(name, "")[length:] not in ("", now[name][length:])],
     }
-    if not any(kinds.values()):  # one clip more or less changes the weights of all
-        kinds["changed"] = [name for name in now if now[name] != before[name]]
+    if not any(kinds.values()):  # each of them changes the weights of all
+        kinds["changed or of another weight"] = [name for name in now if now[name][:length] != before[name][:length]]
         pairs = zip(now, before, strict=True)
         kinds["in another order"] = [name for name, old_name in pairs if name != old_name]
     found = [
@@ -160,7 +168,7 @@ def refuse_other_clips(folder: Path, now: dict[str, str], before: dict[str, str]
     if found:
         raise UserError(
             f"{folder} was started with other clips ({'; '.join(found)}); put them back as they were, or give another "
-            "output_dir for a new run, or overwrite=true to start this one anew"
+            "output_dir for a new run, or overwrite=true to start this one over"
         )
 
 

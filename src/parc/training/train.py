@@ -22,19 +22,25 @@ from parc.stages.run_folder import lock_run_folder
 from parc.stages.stopping import StopRequest
 from parc.training.device import compute_deterministically, find_device
 from parc.training.loop import Outputs, run_loop, save_final
-from parc.training.ranks import Ranks, find_others, find_ranks, join_ranks, leave_ranks, naming_lost_ranks
+from parc.training.ranks import (
+    Ranks,
+    await_others,
+    find_others,
+    find_ranks,
+    join_ranks,
+    leave_ranks,
+    naming_lost_ranks,
+)
 from parc.training.run_log import Display, WandbLogger, heldout_before_and_after
-from parc.training.settings import CONFIG_FILE, TrainSettings
+from parc.training.settings import CONFIG_FILE, LOG_FILE, TrainSettings
 from parc.training.starting import Start, find_start, find_statistics, refuse_other_clips
 from parc.training.state import TrainingState
 
 log = logging.getLogger(__name__)
 
-LOG_FILE = "train.log"
-
 
 def train(settings: TrainSettings) -> None:
-    """Train a model, or go on with it where its folder is.
+    """Train a model, or resume the training that its folder holds.
 
     Raises:
         UserError: an input or the folder is not as it should be.
@@ -46,19 +52,22 @@ def train(settings: TrainSettings) -> None:
     device = find_device(settings.device, ranks)
     compute_deterministically(settings.threads)
     with StopRequest() as stop, _run_folder(settings, ranks), naming_lost_ranks(ranks):
-        character = settings.character.read()
-        sampler = settings.sampler.make()
-        start = find_start(settings, character)
-        others = None if ranks.is_first else find_others(ranks)  # once rank 0 has prepared everything: it alone writes
-        split = start.split if start else HeldoutSplit()
-        clips = sampler.prepare(settings.dataset.entries(), settings.dataset.limits, character, split).digests
-        if start and start.own:
-            refuse_other_clips(folder, clips, start.own.clips)
-        statistics = find_statistics(settings, sampler, character, start, ranks)
-        if ranks.is_first:
-            settings.record.write(folder / CONFIG_FILE)
-            others = find_others(ranks)
-        join_ranks(ranks, device, others)
+        with stop.at_once(f"before the first step, nothing is lost; to resume: {continue_command()}"):
+            character = settings.character.read()
+            sampler = settings.sampler.make()
+            start = find_start(settings, character)
+            if not ranks.is_first:
+                ranks = find_others(ranks)  # once rank 0 has prepared everything: it alone writes
+            split = start.split if start else HeldoutSplit()
+            clips = sampler.prepare(settings.dataset.entries(), settings.dataset.limits, character, split).digests
+            if start and start.own:
+                refuse_other_clips(folder, clips, start.own.clips)
+            statistics = find_statistics(settings, sampler, character, start, ranks)
+            if ranks.is_first:
+                settings.record.write(folder / CONFIG_FILE)
+                ranks = find_others(ranks)
+            await_others(ranks, device)
+        join_ranks(ranks, device)
         # One rank's sums serve all, to the last bit.
         statistics = FeatureStatistics(
             *(ranks.from_first(each.to(device)).cpu() for each in (statistics.mean, statistics.std))
@@ -67,12 +76,13 @@ def train(settings: TrainSettings) -> None:
         _refuse_other_step(settings, state.step, ranks, device)
         _describe(settings, sampler, state, device, ranks)
         split = split.after_training_on(sampler.clip_names, sampler.heldout)
-        with _outputs(settings, character, clips, split, state, ranks) as outputs:
-            heldout = HeldoutError(sampler, state.model)
-            run_loop(state, trainer, sampler, heldout, outputs, stop, seed=settings.seed, ranks=ranks, device=device)
+        with _outputs(settings, sampler, character, clips, split, state, ranks) as outputs:
+            run_loop(state, trainer, sampler, outputs, stop, seed=settings.seed, ranks=ranks, device=device)
             if outputs:
                 save_final(state, trainer, outputs)
                 log.info("trained: %s%s", folder / FINAL_CHECKPOINT, heldout_before_and_after(outputs.metrics.summary))
+            ranks.wait_for_first(trainer.total_steps + 1)
+            ranks.meet(device)
         leave_ranks(ranks)
 
 
@@ -81,7 +91,7 @@ def _refuse_other_step(settings: TrainSettings, step: int, ranks: Ranks, device:
     first = int(ranks.from_first(torch.tensor([step], device=device)))
     if step != first:
         raise UserError(
-            f"{settings.folder}: rank {ranks.rank} goes on from step {step}, rank 0 from step {first}; expected the same "
+            f"{settings.folder}: rank {ranks.rank} resumes from step {step}, rank 0 from step {first}; expected the same "
             "checkpoints on every machine, so give an output_dir that they share"
         )
 
@@ -114,7 +124,7 @@ def initial_state(
     state = TrainingState(model, settings.trainer)
     if start and start.own:
         state.restore(start.path, start.own)
-        log.info("going on from %s, step %d of %d", start.path, state.step, settings.trainer.total_steps)
+        log.info("resuming from %s, step %d of %d", start.path, state.step, settings.trainer.total_steps)
     elif start:
         state.start_from(start.path, start.weights, start.averaged)
         log.info("starting from %s", start.path)
@@ -124,6 +134,7 @@ def initial_state(
 @contextmanager
 def _outputs(
     settings: TrainSettings,
+    sampler: MDMHeightfieldContactMotionSampler,
     character: Character,
     clips: dict[str, str],
     split: HeldoutSplit,
@@ -144,6 +155,7 @@ def _outputs(
             metrics=Metrics(settings.folder, state.step),
             logger=logger,
             display=display,
+            heldout=HeldoutError(sampler, state.model),
             checkpoint=lambda state: state.checkpoint(config, character, clips, split, made_by),
             continue_command=continue_command(),
         )
@@ -167,7 +179,7 @@ def _describe(
     few = library.num_clips < FEWEST_CLIPS
     why_none = f"below {FEWEST_CLIPS} clips" if few else "no untrained motion's hash is in the held-out share"
     log.info(
-        "%s: %d clips (%.0f s) in training, %s held out; a model of %s weights on %s%s",
+        "%s: %d clips (%.0f s) in training, %s held out; a model of %s parameters on %s%s",
         settings.folder,
         len(sampler.training_clips),
         float((library.num_frames / library.fps)[sampler.training_clips].sum()),

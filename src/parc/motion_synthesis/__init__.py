@@ -1,1 +1,1 @@
-"""Motions out of a trained model: rollouts, choosing among them, refining, tidying, and how good they are (stage 2)."""
+"""Motions out of a trained model: rollouts along paths, what is measured of them, choosing."""

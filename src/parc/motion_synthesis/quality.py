@@ -1,4 +1,4 @@
-"""What can be said of motions on their terrain, without a model: how deep, how far from contact, how fast, how long in the air."""
+"""What can be said of motions on their terrain without a model: how deep, how far from contact, how fast, how long in the air."""
 
 from dataclasses import dataclass
 

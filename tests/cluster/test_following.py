@@ -39,6 +39,18 @@ def test_tasks_that_were_cancelled_while_they_waited_have_stopped(fake_slurm, lo
     assert states(sweep) == ["finished", *["stopped"] * len(cancelled)]
 
 
+def tell(fake_slurm, accounted: str | None, queued: str | None, otherwise: str) -> None:
+    """Let accounting and the queue say so of job 7; None for accounting that is off, or a queue that fails as said."""
+    if accounted:
+        fake_slurm.answers("sacct", f"7|{accounted}\n")
+    else:
+        fake_slurm.answers("sacct", error=NO_ACCOUNTING, code=1)
+    if queued:
+        fake_slurm.answers("squeue", f"7|{queued}\n")
+    else:
+        fake_slurm.answers("squeue", error=otherwise, code=1)
+
+
 @pytest.mark.parametrize(
     ("accounted", "queued", "end"),
     [
@@ -57,14 +69,7 @@ def test_tasks_that_were_cancelled_while_they_waited_have_stopped(fake_slurm, lo
 )
 def test_a_job_that_will_not_come_back_is_not_waited_for(fake_slurm, looks, tmp_path, accounted, queued, end):
     record(tmp_path / "sweep", "7")
-    if accounted:
-        fake_slurm.answers("sacct", f"7|{accounted}\n")
-    else:
-        fake_slurm.answers("sacct", error=NO_ACCOUNTING, code=1)
-    if queued:
-        fake_slurm.answers("squeue", f"7|{queued}\n")
-    else:
-        fake_slurm.answers("squeue", error=UNKNOWN_TO_THE_QUEUE, code=1)
+    tell(fake_slurm, accounted, queued, otherwise=UNKNOWN_TO_THE_QUEUE)
     assert show_sweep(tmp_path / "sweep", wait=True) == 1
     assert states(tmp_path / "sweep") == [end]
 
@@ -83,14 +88,7 @@ def test_a_job_that_will_not_come_back_is_not_waited_for(fake_slurm, looks, tmp_
 )
 def test_a_job_that_is_in_the_queue_is_waited_for(fake_slurm, tmp_path, accounted, queued, state):
     record(tmp_path / "sweep", "7")
-    if accounted:
-        fake_slurm.answers("sacct", f"7|{accounted}\n")
-    else:
-        fake_slurm.answers("sacct", error=NO_ACCOUNTING, code=1)
-    if queued:
-        fake_slurm.answers("squeue", f"7|{queued}\n")
-    else:
-        fake_slurm.answers("squeue", error="slurm_load_jobs error: Unable to contact slurm controller", code=1)
+    tell(fake_slurm, accounted, queued, otherwise="slurm_load_jobs error: Unable to contact slurm controller")
     assert show_sweep(tmp_path / "sweep", wait=False) == 0
     assert states(tmp_path / "sweep") == [state]
 

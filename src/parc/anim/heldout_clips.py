@@ -35,8 +35,8 @@ class HeldoutSplit:
         if self.heldout is not None:
             return [name in self.heldout for name in names]
         trained = {motion_of(name) for name in self.trained}
-        out = [_is_in_share(motion_of(name)) and motion_of(name) not in trained for name in names]
-        return [False] * len(names) if len(names) < FEWEST_CLIPS or all(out) else out
+        motions = [motion_of(name) for name in names]
+        return _none_of_few([_is_in_share(motion) and motion not in trained for motion in motions])
 
     def after_training_on(self, names: Sequence[str], heldout: Sequence[bool]) -> "HeldoutSplit":
         """Return what a run on these clips passes on."""
@@ -47,9 +47,7 @@ class HeldoutSplit:
 def split_of_older_run(names: Sequence[str]) -> HeldoutSplit:
     """Return the split of a run of a version that kept none: it went by the names of clips, and knew our mirror images only."""
     out = [_is_in_share(name.removesuffix(MIRRORED)) for name in names]
-    if len(names) < FEWEST_CLIPS or all(out):
-        out = [False] * len(names)
-    return HeldoutSplit().after_training_on(names, out)
+    return HeldoutSplit().after_training_on(names, _none_of_few(out))
 
 
 def motion_of(name: str) -> str:
@@ -57,5 +55,15 @@ def motion_of(name: str) -> str:
     return _VARIANT.sub("", name)
 
 
+def place_of(name: str) -> float:
+    """Return where a name falls in 0..1, by a hash: the same in every run."""
+    return zlib.crc32(name.encode(errors="surrogateescape")) / 2**32
+
+
 def _is_in_share(motion: str) -> bool:
-    return zlib.crc32(motion.encode(errors="surrogateescape")) / 2**32 < HELDOUT_SHARE
+    return place_of(motion) < HELDOUT_SHARE
+
+
+def _none_of_few(heldout: list[bool]) -> list[bool]:
+    """Return what is held out, or nothing where there are too few clips, or nothing else to train on."""
+    return [False] * len(heldout) if len(heldout) < FEWEST_CLIPS or all(heldout) else heldout

@@ -5,7 +5,6 @@ windows, timesteps and noise that are fixed for each clip. So other clips, losse
 change nothing in it, and runs can be compared by it. What it cannot say is how motions hold when one window follows another.
 """
 
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from parc.anim.heldout_clips import place_of
 from parc.anim.rotations import angle_between
 from parc.anim.surface_points import surface_points
 from parc.motion_generator.canonical_frame import to_world
@@ -162,7 +162,7 @@ class HeldoutError:
 
 def _clips_to_measure_on(sampler: MDMHeightfieldContactMotionSampler) -> Int[Tensor, " clips"]:
     clips = sampler.heldout_clips.tolist()
-    lowest = sorted(clips, key=lambda clip: zlib.crc32(sampler.clip_names[clip].encode(errors="surrogateescape")))
+    lowest = sorted(clips, key=lambda clip: place_of(sampler.clip_names[clip]))
     return torch.tensor(sorted(lowest[:MOST_CLIPS]), dtype=torch.long)
 
 

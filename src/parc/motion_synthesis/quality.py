@@ -63,9 +63,7 @@ def quality_of(
         which = motions.path[item[rows]]
         depths = -signed_distance_below_ground(points, terrains, which)
         labels = some.contacts[:, 0]
-        # Of bodies without a label the distance counts for being in the air, and for nothing else.
-        everybody = torch.ones_like(labels, dtype=torch.bool)
-        distances = distance_of_groups_above_ground(points, surface.bodies, terrains, which, everybody)
+        distances = distance_of_groups_above_ground(points, surface.bodies, terrains, which)
         parts.append((
             depths.sum(1), (labels * distances).sum(1), depths.amax(1), distances.amin(1) > OFF_THE_GROUND, body_pos[:, 0]
         ))  # fmt: skip

@@ -2,7 +2,7 @@
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from parc.terrain.heightfield import Heightfields
@@ -16,7 +16,6 @@ def distance_of_groups_above_ground(
     groups: Int[Tensor, " points"],
     terrains: Heightfields,
     which: Int[Tensor, " batch"],
-    wanted: Bool[Tensor, "batch groups"],
 ) -> Float[Tensor, "batch groups"]:
     """Return the distance (metres) from the nearest point of each group to the nearest ground, sideways too; 0 within it.
 
@@ -28,9 +27,8 @@ def distance_of_groups_above_ground(
         groups: the group of each point, 0, 1, ...; each has a point.
         terrains: as many as there are.
         which: the terrain of each item of the batch.
-        wanted: for others, 0 is returned.
     """
-    batch, count = wanted.shape
+    batch, count = len(points), int(groups.max()) + 1
     cells = terrains.cells_at(which, points[..., :2])
     places = terrains.places_of(which, cells)
     above = (points[..., 2] - terrains.heights[places]).clamp(min=0)
@@ -43,13 +41,12 @@ def distance_of_groups_above_ground(
     highest = _highest_around(terrains)[places]
     reach = (RINGS - 0.5) * terrains.cell_size[which, None]
     at_least = torch.minimum((points[..., 2] - highest).clamp(min=0), reach)
-    may_be_nearer = (at_least < nearest.gather(1, group_of_point)) & wanted.gather(1, group_of_point)
-    item, point = may_be_nearer.nonzero(as_tuple=True)
+    item, point = (at_least < nearest.gather(1, group_of_point)).nonzero(as_tuple=True)
     if len(item):
         exact = distance_above_ground(points[item, point][:, None], terrains, which[item])[:, 0]
         flat = nearest.flatten().scatter_reduce(0, item * count + groups[point], exact, "amin")
         nearest = flat.unflatten(0, (batch, count))
-    return torch.where(wanted, nearest, 0.0)
+    return nearest
 
 
 def _highest_around(terrains: Heightfields) -> Float[Tensor, " cells"]:

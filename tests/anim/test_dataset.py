@@ -67,6 +67,20 @@ def test_only_clips_are_listed(tmp_path):
     assert [name for name, _ in listed(root)] == ["a.pkl"]
 
 
+def test_clips_of_several_runs_are_of_the_classes_that_each_run_gave_them(tmp_path):
+    root = files(tmp_path, "sweep.json", "submitit/job.pkl", "shard=0/progress.json", "shard=0/flat/a.safetensors")
+    files(
+        tmp_path,
+        "shard=1/progress.json",
+        "shard=1/flat/more/b.safetensors",
+        "shard=1/c.safetensors",
+        "stairs/d.safetensors",
+    )
+    assert listed(root) == [
+        ("a.safetensors", "flat"), ("c.safetensors", "shard=1"), ("b.safetensors", "flat"), ("d.safetensors", "stairs"),
+    ]  # fmt: skip
+
+
 def test_one_class_in_two_roots_is_one_class(tmp_path):
     one, two = files(tmp_path / "one", "walk/a.pkl", "run/b.pkl"), files(tmp_path / "two", "walk/c.pkl")
     entries = dataset(one, two).entries()

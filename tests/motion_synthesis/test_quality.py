@@ -105,7 +105,7 @@ def test_the_best_of_each_path_are_chosen_and_others_refused_for_their_first_rea
     )  # fmt: skip
     chosen, refused = SELECTION.choose(motions, quality)
     assert chosen == [1, 2]
-    expected = {"not finished": 1, "a body too fast": 2, "too deep": 1, "others are better": 2}
+    expected = {"not finished": 1, "a body too fast": 2, "too deep": 1}
     assert {reason: count for reason, count in refused.items() if count} == expected
     quality.contact[1] = 30.0
     assert SELECTION.choose(motions, quality)[0] == [2, 0]

@@ -2,26 +2,31 @@
 
 import dataclasses
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from walker import FPS, ROOT_HEIGHT, SPEED, walker
 
+from parc.anim.clip_files import write_clip
+from parc.anim.rotations import heading, rotate_xy
 from parc.configuration.errors import UserError
 from parc.configuration.trusted import trust
 from parc.motion_generator.canonical_frame import RelativeZStyle
 from parc.motion_generator.local_heightmap import local_heightmaps
 from parc.motion_synthesis.candidates import paths_of
-from parc.motion_synthesis.rollout import BlankStart, Rollout, StartHeading
+from parc.motion_synthesis.rollout import Rollout
+from parc.motion_synthesis.starts import BlankStart, StartHeading
 from parc.terrain.heightfield import Heightfield
 from parc.terrain.path_planner import as_path
+from synthetic_clips import random_clip
 
 trust(["walker"])
 START = BlankStart(ROOT_HEIGHT, ROOT_HEIGHT, StartHeading.ALONG_THE_PATH)
 ROLLOUT = Rollout(
     candidates=1, max_seconds=10.0, ddim_timesteps=[20, 15, 10, 5, 0], guidance_scale=0.5, new_frames=7, nodes_ahead=7,
-    finish_distance=0.5, feet=["left_foot", "right_foot"], start=START,
+    finish_distance=0.5, feet=["left_foot", "right_foot"], start=None, blank_start=START,
 )  # fmt: skip
 
 
@@ -141,16 +146,63 @@ def test_noise_is_a_candidates_own(humanoid):
     assert 0.7 <= position[:, 2].min() < 0.72 and 0.88 < position[:, 2].max() <= 0.9
     alone, _ = start.poses(paths, torch.zeros(1, dtype=torch.long), generators(3)[2:])
     assert torch.equal(alone[0], position[2])
-    from parc.anim.rotations import heading
-
     headings = heading(rotation)
     assert headings.min() < -2.8 and headings.max() > 2.8
     _, along = START.poses(paths, torch.zeros(1, dtype=torch.long), generators(1))
     assert float(heading(along)) == pytest.approx(0.5)
 
 
+def clip_to_start_from(humanoid, tmp_path):
+    """Write a clip of random poses that ends 1 m above its ground; return its path and the clip."""
+    clip = random_clip(humanoid, 5)
+    ground = clip.terrain.heights_at(clip.root_pos[-1, :2])
+    clip = dataclasses.replace(
+        clip, root_pos=clip.root_pos + torch.tensor([0, 0, 1.0]) * (ground + 1 - clip.root_pos[-1, 2])
+    )
+    write_clip(tmp_path / "start.safetensors", clip)
+    return str(tmp_path / "start.safetensors"), clip
+
+
+def test_a_motion_goes_on_from_the_end_of_a_clip_turned_along_its_path(humanoid, tmp_path):
+    path, clip = clip_to_start_from(humanoid, tmp_path)
+    planned = straight_path(4.0, 0.7, height=0.3)
+    model = walker(humanoid)
+    motions = roll_out(humanoid, [planned], [0], dataclasses.replace(ROLLOUT, start=path), model=model)
+    frames = motions.frames.part(0, 2)
+    torch.testing.assert_close(frames.joint_rot[0], clip.joint_rot[-2:])
+    torch.testing.assert_close(frames.contacts[0], clip.contacts[-2:])
+    torch.testing.assert_close(frames.root_pos[0, 1], torch.tensor([0.0, 0, 1.3]), atol=1e-5, rtol=0)
+    assert float(heading(frames.root_rot[0, 1])) == pytest.approx(0.7, abs=1e-5)
+    for end, values in ((clip.root_pos[-2:], clip.root_rot[-2:]), (frames.root_pos[0], frames.root_rot[0])):
+        # As seen from the last frame, the one before is where it was.
+        seen = rotate_xy((end[:1] - end[1:])[:, :2], -heading(values[1:]))
+        torch.testing.assert_close(
+            seen, rotate_xy((clip.root_pos[-2:-1] - clip.root_pos[-1:])[:, :2], -heading(clip.root_rot[-1:]))
+        )
+    assert motions.finished.tolist() == [True] and (int(motions.num_frames) - 2) % 7 == 0
+    assert model.mdm.denoiser.asked[0].previous_clean.any(), "the first window is given the clip's end"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [({"fps": 60.0}, "has 60 frames a second, expected the 30 of the model"), ({}, "there is no such clip file")],
+)
+def test_a_clip_that_no_motion_can_go_on_from_is_refused(humanoid, tmp_path, change, said):
+    path, clip = clip_to_start_from(humanoid, tmp_path)
+    if change:
+        write_clip(Path(path), dataclasses.replace(clip, **change))
+    else:
+        path = "nowhere.safetensors"
+    with pytest.raises(UserError, match=rf"rollout\.start .*{said}"):
+        dataclasses.replace(ROLLOUT, start=path).check_with_model(walker(humanoid))
+
+
 def test_settings_that_no_model_can_serve_are_one_line(humanoid):
     model = walker(humanoid)
+    with pytest.raises(UserError, match=r"rollout.feet: .* has no body 'left_hoof'; did you mean 'left_foot'"):
+        dataclasses.replace(ROLLOUT, feet=["left_hoof"]).check_with_model(model)
+    with pytest.raises(UserError, match=r"rollout.ddim_timesteps is \[5, 0\], expected a decreasing list"):
+        dataclasses.replace(ROLLOUT, ddim_timesteps=[5, 0]).check_with_model(model)
     for changes, said in (({"new_frames": 14}, "at most the 13"), ({"new_frames": 1}, "at least the 2")):
         with pytest.raises(UserError, match=rf"rollout\.new_frames is .*{said}"):
             dataclasses.replace(ROLLOUT, **changes).check_with_model(model)

@@ -15,6 +15,8 @@ from parc.configuration.errors import UserError, nearest_name
 from parc.configuration.files import read_text, read_yaml, write_text_whole
 from parc.configuration.paths import expanded_home, refuse_undecodable, typed_path
 from parc.configuration.schema import FilePath
+from parc.stages.progress import PROGRESS_FILE
+from parc.stages.run_folder import SUBMITIT_FOLDER, SWEEP_FILE
 
 IGNORED_FOLDER = "ignore"
 MANIFEST_SUFFIXES = (".yaml", ".yml")
@@ -154,10 +156,16 @@ def _entries_of(source: Path) -> list[ClipEntry]:
 
 def _walk(root: Path) -> list[ClipEntry]:
     entries = []
+    classes_below = {str(root): root}  # for each folder, the one whose folders are its clips' classes
     for folder, folders, files in os.walk(root, followlinks=True):
-        folders[:] = sorted(name for name in folders if name != IGNORED_FOLDER)
-        inside = Path(folder).relative_to(root).parts
-        motion_class = inside[0] if inside else root.resolve().name
+        # A sweep of runs that make clips keeps pickles of its jobs beside them.
+        no_clips = (IGNORED_FOLDER, SUBMITIT_FOLDER) if SWEEP_FILE in files else (IGNORED_FOLDER,)
+        folders[:] = sorted(name for name in folders if name not in no_clips)
+        # Clips that several runs made side by side are of the classes that one run would have given them.
+        of_classes = Path(folder) if PROGRESS_FILE in files else classes_below[folder]
+        classes_below |= {os.path.join(folder, name): of_classes for name in folders}  # noqa: PTH118  (as os.walk does)
+        inside = Path(folder).relative_to(of_classes).parts
+        motion_class = inside[0] if inside else of_classes.resolve().name
         entries += [ClipEntry(Path(folder, name), motion_class) for name in sorted(files) if _is_clip(name)]
     for entry in entries:
         status_of_file(entry.path)

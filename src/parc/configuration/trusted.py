@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from parc.configuration.errors import SettingsError
 
 NAMING_KEYS = ("_target_", "stage")  # whose values are names of what is imported
+PACKAGES_KEY = "model_packages"  # whose value lists packages that a model's file may name
 _trusted = {"parc"}
 
 
@@ -30,6 +31,8 @@ def trust_overrides(overrides: Sequence[str]) -> None:
         key, _, value = override.lstrip("+").partition("=")
         if key.rpartition(".")[2] in NAMING_KEYS:
             _trust_module_of(value.strip("'\""))
+        elif key == PACKAGES_KEY:
+            trust([name.strip(" '\"") for name in value.strip("[]").split(",")])
 
 
 def trust_composed(config: DictConfig) -> None:
@@ -42,6 +45,8 @@ def _trust_named_in(settings: Any) -> None:
         for key, value in settings.items():
             if key in NAMING_KEYS and isinstance(value, str):
                 _trust_module_of(value)
+            elif key == PACKAGES_KEY and isinstance(value, list):
+                trust([name for name in value if isinstance(name, str)])
             else:
                 _trust_named_in(value)
 
@@ -63,5 +68,6 @@ def refuse_untrusted(module: str, key: str) -> None:
         raise SettingsError(
             key,
             f"'{module}' is of a package that a file names, and neither your command nor options that it chose; if you trust "
-            "it, name it yourself (KEY._target_=MODULE.CLASS, an option of yours, or packages= in Python)",
+            "it, name it yourself (KEY._target_=MODULE.CLASS, an option of yours, model_packages=[PACKAGE] for a model, or "
+            "packages= in Python)",
         )

@@ -1,11 +1,12 @@
 """Candidates: motions that a model made for paths over terrains, many in a batch, each with its own end."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from parc.anim.motion_library import Frames
 from parc.terrain.heightfield import Heightfields, laid_end_to_end
@@ -63,3 +64,20 @@ class Candidates:
     def exists(self) -> Bool[Tensor, "batch frames"]:
         """Which frames come before a motion's end."""
         return torch.arange(self.frames.root_pos.shape[1], device=self.path.device) < self.num_frames[:, None]
+
+    def frames_of(self, number: int) -> Frames:
+        """Return the frames of one motion, as many as it has."""
+        return self.frames.each(lambda values: values[number, : int(self.num_frames[number])])
+
+
+def batch_of(motions: Sequence[Frames]) -> Candidates:
+    """Return motions that have finished, each on a path of its own, as one batch, in order."""
+    filled = [pad_sequence([getattr(each, field.name) for each in motions], True) for field in fields(Frames)]
+    device = motions[0].root_pos.device
+    count = len(motions)
+    return Candidates(
+        Frames(*filled),
+        torch.tensor([len(each.root_pos) for each in motions], device=device),
+        torch.ones(count, dtype=torch.bool, device=device),
+        torch.arange(count, device=device),
+    )

@@ -3,65 +3,23 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from enum import Enum
+from pathlib import Path
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from parc.anim.motion_library import Frames
-from parc.anim.rotations import turn_about_z
-from parc.configuration.errors import UserError
+from parc.configuration.errors import UserError, nearest_name
+from parc.configuration.schema import FilePath
 from parc.motion_generator.canonical_frame import canonical_frames, frames_to_canonical, frames_to_world, to_canonical
 from parc.motion_generator.denoiser import MAX_HEIGHT, Conditions
+from parc.motion_generator.diffusion import ddim_transitions
 from parc.motion_generator.local_heightmap import local_heightmaps
 from parc.motion_generator.mdm_heightfield_contact_motion_sampler import direction_to
 from parc.motion_generator.trained_model import TrainedModel
 from parc.motion_synthesis.candidates import Candidates, Paths
-
-
-class StartHeading(str, Enum):
-    """Where a motion looks first: along its path, or anywhere."""
-
-    ALONG_THE_PATH = "along_the_path"
-    ANY = "any"
-
-
-@dataclass(frozen=True)
-class BlankStart:
-    """A start without a pose: the first window is generated from noise alone, above the first node.
-
-    Attributes:
-        min_height: lowest root position above the node, metres.
-        max_height: highest, metres.
-        heading: where the motion looks first.
-    """
-
-    min_height: float
-    max_height: float
-    heading: StartHeading
-
-    def __post_init__(self) -> None:
-        if not 0 < self.min_height <= self.max_height:
-            raise UserError(
-                f"rollout.start: min_height {self.min_height} and max_height {self.max_height}; expected metres above 0, the "
-                "first no more than the second"
-            )
-
-    def poses(
-        self, paths: Paths, path: Int[Tensor, " batch"], generators: Sequence[torch.Generator]
-    ) -> tuple[Float[Tensor, "batch 3"], Float[Tensor, "batch 4"]]:
-        """Draw root positions (metres) and rotations (x, y, z, w) at the beginning of each candidate's path."""
-        device = paths.nodes.device
-        drawn = torch.stack([torch.rand(2, generator=generator) for generator in generators]).to(device)
-        first, second = paths.nodes[path, 0], paths.nodes[path, min(1, paths.nodes.shape[1] - 1)]
-        above = self.min_height + (self.max_height - self.min_height) * drawn[:, 0]
-        if self.heading is StartHeading.ANY:
-            turn = 2 * math.pi * drawn[:, 1]
-        else:
-            way = second - first
-            turn = torch.atan2(way[:, 1], way[:, 0])
-        return first + torch.stack([0 * above, 0 * above, above], dim=-1), turn_about_z(turn)
+from parc.motion_synthesis.starts import BlankStart, end_of_clip, placed_on_paths
 
 
 @dataclass(frozen=True)
@@ -77,7 +35,9 @@ class Rollout:
         nodes_ahead: how many nodes after the nearest one the target is.
         finish_distance: of the middle of the feet from the last node, at which a motion has finished, metres.
         feet: the two bodies whose origins are meant.
-        start: what motions begin from.
+        start: a clip whose last frames motions go on from, at the beginning of their path and looking along it; None for
+            motions that begin from noise.
+        blank_start: where motions are that begin from noise.
     """
 
     candidates: int
@@ -88,7 +48,8 @@ class Rollout:
     nodes_ahead: int
     finish_distance: float
     feet: list[str]
-    start: BlankStart
+    start: FilePath | None
+    blank_start: BlankStart
 
     def __post_init__(self) -> None:
         for name in ("candidates", "new_frames", "nodes_ahead"):
@@ -106,7 +67,8 @@ class Rollout:
         """Check that windows of a model can be put one after the other as asked for.
 
         Raises:
-            UserError: a window has too few frames, the character no such feet, or the timesteps are not the model's.
+            UserError: a window has too few frames, the character no such feet, the timesteps are not the model's, or the clip to
+                start from is none of its character.
         """
         generated = model.num_frames - model.num_previous
         if self.new_frames > generated:
@@ -119,6 +81,18 @@ class Rollout:
                 f"rollout.new_frames is {self.new_frames}, expected at least the {model.num_previous} previous states of "
                 f"{model.path}"
             )
+        for name in self.feet:
+            if name not in model.character.body_names:
+                raise UserError(
+                    f"rollout.feet: the character of {model.path} has no body '{name}'"
+                    f"{nearest_name(name, model.character.body_names)} (bodies: {', '.join(model.character.body_names)})"
+                )
+        try:
+            ddim_transitions(self.ddim_timesteps, model.mdm.diffusion.timesteps)
+        except UserError as error:
+            raise UserError(f"rollout.{error}") from error
+        if self.start is not None:
+            end_of_clip(Path(self.start), model)
 
     def roll_out(
         self,
@@ -139,8 +113,11 @@ class Rollout:
         """
         length = model.num_previous + self.new_frames
         limit = max(length, round(self.max_seconds * model.fps))
-        parts = [self._first_windows(model, paths, path, generators).part(0, length)]
-        num_frames = torch.full_like(path, length)
+        if self.start is None:
+            parts = [self._first_windows(model, paths, path, generators).part(0, length)]
+        else:
+            parts = [placed_on_paths(end_of_clip(Path(self.start), model), paths, path)]
+        num_frames = torch.full_like(path, parts[0].root_pos.shape[1])
         finished = self._have_finished(model, parts[0], paths, path)
         while len(going := (~finished & (num_frames < limit)).nonzero()[:, 0]):
             previous = parts[-1].part(-model.num_previous, None).each(lambda values, going=going: values[going])
@@ -159,7 +136,7 @@ class Rollout:
         self, model: TrainedModel, paths: Paths, path: Int[Tensor, " batch"], generators: Sequence[torch.Generator]
     ) -> Frames:
         """Return windows that begin without a pose: the previous states are given, and as noisy as all other frames."""
-        root_pos, root_rot = self.start.poses(paths, path, generators)
+        root_pos, root_rot = self.blank_start.poses(paths, path, generators)
         around = _surroundings(model, paths, path, root_pos, root_rot, torch.ones_like(path))
         nothing = root_pos.new_zeros(len(path), model.num_previous, model.mdm.features.num_features)
         return self._windows(model, around, nothing, False, None, generators)

@@ -66,23 +66,21 @@ class Selection:
         """Choose up to `keep` candidates of each path, those of the lowest loss; the batch may be of many paths.
 
         Returns:
-            The chosen candidates in the order of their paths, the best of each path first, and how many of the others were
-            refused for each reason (the first that holds), "others are better" included.
+            The chosen candidates in the order of their paths, the best of each path first, and how many were refused for each
+            reason (the first that holds).
         """
         refusals = self.refused(motions, quality)
         first_reason = torch.stack(list(refusals.values())).long().argmax(0).tolist()
         is_refused = torch.stack(list(refusals.values())).any(0).tolist()
         loss = self.loss_of(motions, quality).tolist()
         path = motions.path.tolist()
-        counts = dict.fromkeys([*refusals, "others are better"], 0)
+        counts = dict.fromkeys(refusals, 0)
         chosen: list[int] = []
         kept_of_path: dict[int, int] = {}
         for number in sorted(range(len(loss)), key=lambda number: (path[number], loss[number])):
             if is_refused[number]:
                 counts[list(refusals)[first_reason[number]]] += 1
-            elif kept_of_path.get(path[number], 0) == self.keep:
-                counts["others are better"] += 1
-            else:
+            elif kept_of_path.get(path[number], 0) < self.keep:
                 kept_of_path[path[number]] = kept_of_path.get(path[number], 0) + 1
                 chosen.append(number)
         return chosen, counts

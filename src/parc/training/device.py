@@ -1,4 +1,4 @@
-"""What a training computes on."""
+"""What a run computes on."""
 
 import os
 
@@ -6,6 +6,19 @@ import torch
 
 from parc.configuration.errors import UserError
 from parc.training.ranks import Ranks
+
+
+def refuse_device(name: str, threads: int | None) -> None:
+    """Check the form of what a config says a run computes on.
+
+    Raises:
+        UserError: names the key that is wrong.
+    """
+    if threads is not None and threads < 1:
+        raise UserError(f"threads is {threads}, expected at least 1, or null")
+    kind, _, number = name.partition(":")
+    if kind not in ("auto", "cpu", "cuda") or (number and not (kind == "cuda" and number.isdigit())):
+        raise UserError(f"device is {name!r}, expected auto, cpu, cuda or cuda:N")
 
 
 def find_device(name: str, ranks: Ranks) -> torch.device:

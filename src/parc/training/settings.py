@@ -13,6 +13,7 @@ from parc.motion_generator.mdm import MDM
 from parc.motion_generator.mdm_heightfield_contact_motion_sampler import MDMHeightfieldContactMotionSampler
 from parc.stages.iteration import Iteration
 from parc.stages.settings import Length, RunSettings
+from parc.training.device import refuse_device
 from parc.training.run_log import WandbLogger
 from parc.training.trainer import LearningRateSchedule, TrainerSettings
 
@@ -52,11 +53,7 @@ class TrainSettings(RunSettings):
     def __post_init__(self) -> None:
         if self.seed < 0:
             raise UserError(f"seed is {self.seed}, expected 0 or more")
-        if self.threads is not None and self.threads < 1:
-            raise UserError(f"threads is {self.threads}, expected at least 1, or null")
-        kind, _, number = self.device.partition(":")
-        if kind not in ("auto", "cpu", "cuda") or (number and not (kind == "cuda" and number.isdigit())):
-            raise UserError(f"device is {self.device!r}, expected auto, cpu, cuda or cuda:N")
+        refuse_device(self.device, self.threads)
         MDM.check_with_sampler(self.model.denoiser, self.sampler.heightmap)
         previous = self.iteration.previous_run
         if previous is not None and Path(previous) == self.folder:

@@ -98,7 +98,7 @@ def test_noise_is_a_few_deviations_even_where_nothing_moves(humanoid, rotation_t
         return ((encoded - mean) / std).square().mean(0).sqrt()
 
     for frames in (windows.frames, windows.previous):
-        assert 0.5 < deviations(frames).max() < 5
+        assert 0.5 < deviations(frames).max() < 7
     moved = windows.frames.root_pos[:, 1].std(0)
     assert scales[1] == 0 or (moved / statistics.std[1, :3]).tolist() == pytest.approx([1, 1, 1], rel=0.1)
 
@@ -117,15 +117,17 @@ def test_more_noise_than_statistics_were_made_for_is_refused_and_as_much_or_less
         sampler = paper_sampler(library, angle_noise=angle, pos_noise=pos)
         refuse_more_noise(made_for[statistics], sampler, features, "there")
 
-    check((0.0, 0.0), 0, 0)
-    for angle, pos in [(0.1, 0.02), (0.05, 0), (0, 0.01)]:
+    check((0.0, 0.0), 0.0, 0.0)
+    for angle, pos in [(0.1, 0.02), (0.05, 0.0), (0.0, 0.01)]:
         check((0.1, 0.02), angle, pos)
     with pytest.raises(
         UserError, match=r"pos_noise_scale is 0\.01, but the statistics in there were made for none: .* 1e\+03"
     ):
-        check((0.0, 0.0), 0, 0.01)
-    with pytest.raises(UserError, match=r"angle_noise_scale is 0\.1, but the statistics in there were made for none"):
-        check((0.0, 0.0), 0.1, 0)
+        check((0.0, 0.0), 0.0, 0.01)
+    with pytest.raises(
+        UserError, match=r"angle_noise_scale is 0\.1, but the statistics in there were made for 0\.00\d+ at most"
+    ):
+        check((0.0, 0.0), 0.1, 0.0)
     with pytest.raises(UserError, match=r"pos_noise_scale is 0\.04, but .* were made for 0\.02 at most: .* 2 of their"):
         check((0.1, 0.02), 0.1, 0.04)
     with pytest.raises(UserError, match=r"angle_noise_scale is 0\.11, but .* were made for 0\.1 at most"):

@@ -295,6 +295,55 @@ def test_new_clips_may_be_a_list_and_every_one_of_it_has_to_be_there(shell, data
     assert saved_dataset(data / "iter2/p1_train_gen") == [str(shell.folder / each) for each in ["clips", *made]]
 
 
+OTHER_WINDOWS = {
+    "sampler.relative_z_style": ("RELATIVE_TO_ROOT_FLOOR", "RELATIVE_TO_ROOT"),
+    "sampler.fps": ("60.0", "30.0"),
+    "sampler.num_frames": ("16", "15"),
+    "sampler.num_previous_states": ("3", "2"),
+}
+
+
+@pytest.mark.parametrize("key", OTHER_WINDOWS)
+def test_an_iteration_with_other_windows_is_refused_whether_it_keeps_the_weights_or_the_statistics_alone(
+    shell, data, key
+):
+    new, old = OTHER_WINDOWS[key]
+    second = [*ITERATION, "iteration=iter2", f"{key}={new}"]
+    run = data / "iter1" / "p1_train_gen"
+    how = "to train from scratch, give iteration.input_model_path=null iteration.sampler_stats_filepath=null\n"
+    start = f"error: {key} (override {key}={new}) is {new}, but "
+    assert shell.train(*second).err == f"{start}{run}/final_model.ckpt was trained with {old}; expected the same; {how}"
+    answer = shell.train(*second, "iteration.input_model_path=null")
+    assert answer.err == (
+        f"{start}the statistics in {run}/sampler_stats.txt are of windows with {old}; expected the same; {how}"
+    )
+    assert not list((data / "iter2").rglob("*.ckpt"))
+
+
+def test_statistics_of_an_older_version_show_their_windows_by_their_numbers(shell, data):
+    path = data / "iter1" / "p1_train_gen" / "sampler_stats.txt"
+    older = yaml.safe_load(path.read_text())
+    del older["windows"]
+    path.write_text(yaml.safe_dump(older))
+    second = [*ITERATION, "iteration=iter2", "iteration.input_model_path=null"]
+    answer = shell.train(*second, "sampler=heightfield_contact_floor")
+    assert f"RELATIVE_TO_ROOT_FLOOR, but the statistics in {path} are of RELATIVE_TO_ROOT: they have" in answer.err
+    assert "sampler.num_previous_states" in shell.train(*second, "sampler.num_previous_states=4").err
+
+
+@pytest.mark.parametrize("kept", [[], ["iteration.sampler_stats_filepath=null"], ["iteration.input_model_path=null"]])
+def test_an_iteration_with_noise_that_the_one_before_did_not_know_is_refused(shell, data, kept):
+    run = data / "iter1" / "p1_train_gen"
+    source = run / ("final_model.ckpt" if "sampler_stats" in "".join(kept) else "sampler_stats.txt")
+    answer = shell.train(*ITERATION, "iteration=iter2", "sampler.pos_noise_scale=0.01", *kept)
+    assert answer.err == (
+        f"error: sampler.pos_noise_scale (override sampler.pos_noise_scale=0.01) is 0.01, but the statistics in {source} were "
+        "made for none: it would be 1e+03 of their deviations; expected no more than they were made for; to train from "
+        "scratch, give iteration.input_model_path=null iteration.sampler_stats_filepath=null\n"
+    )
+    assert not list((data / "iter2").rglob("*.ckpt"))
+
+
 def test_any_later_iteration_goes_on_with_what_the_one_before_trained_on(shell, data):
     shutil.copytree(shell.folder / "made", data / "iter1" / "p2_kin_gen")
     short = [*ITERATION, "trainer.epochs=1", "trainer.iters_per_epoch=1"]

@@ -1,4 +1,5 @@
 import dataclasses
+import re
 
 import pytest
 import torch
@@ -16,6 +17,8 @@ from parc.motion_generator.features import (
     read_statistics,
 )
 from synthetic_clips import random_rotations
+
+WINDOWS = {"num_frames": 15, "num_previous_states": 2, "fps": 30.0, "relative_z_style": "RELATIVE_TO_ROOT"}
 
 
 @pytest.fixture(scope="module")
@@ -135,16 +138,26 @@ def test_features_that_never_change_have_the_smallest_deviation(humanoid):
 
 def test_statistics_go_to_the_file_and_back_to_the_bit(tmp_path):
     statistics = FeatureStatistics(torch.randn(15, 91), torch.rand(15, 91) + 1e-5)
-    statistics.write(tmp_path / "sampler_stats.txt")
-    again = read_statistics(tmp_path / "sampler_stats.txt", 15, 91)
-    assert torch.equal(again.mean, statistics.mean)
-    assert torch.equal(again.std, statistics.std)
+    statistics.write(tmp_path / "sampler_stats.txt", WINDOWS)
+    for windows in (WINDOWS, None):
+        again = read_statistics(tmp_path / "sampler_stats.txt", 15, 91, windows)
+        assert torch.equal(again.mean, statistics.mean)
+        assert torch.equal(again.std, statistics.std)
+
+
+@pytest.mark.parametrize(("name", "other"), [("fps", 60.0), ("relative_z_style", "RELATIVE_TO_ROOT_FLOOR")])
+def test_statistics_of_other_windows_are_refused_by_setting(tmp_path, name, other):
+    path = tmp_path / "sampler_stats.txt"
+    FeatureStatistics(torch.zeros(2, 3), torch.ones(2, 3)).write(path, WINDOWS)
+    expected = f"sampler.{name} is {other}, but the statistics in {path} are of windows with {WINDOWS[name]}; expected"
+    with pytest.raises(UserError, match=f"^{re.escape(expected)}"):
+        read_statistics(path, 2, 3, WINDOWS | {name: other})
 
 
 def test_statistics_as_parc_writes_them_are_read(tmp_path):
     path = tmp_path / "sampler_stats.txt"
     path.write_text("mean:\n- - 0.5\n  - 1\n- - 1.0e-3\n  - -2\nstd:\n- [1, 2.0]\n- [3.0, 4.0]\n")
-    statistics = read_statistics(path, 2, 2)
+    statistics = read_statistics(path, 2, 2, WINDOWS)  # it does not say which windows they are of
     torch.testing.assert_close(statistics.mean, torch.tensor([[0.5, 1], [0.001, -2]]))
     assert statistics.std.tolist() == [[1, 2], [3, 4]]
 
@@ -155,6 +168,7 @@ def test_statistics_as_parc_writes_them_are_read(tmp_path):
         "", "mean: 1", "mean: [[1, 2]]", "mean: [[1, 2]]\nstd: [[1, x]]", "mean: [[1, 2]]\nstd: [[1, 2], [3]]",
         "mean: [[1, 2, 3]]\nstd: [[1, 2, 3]]", "mean: [[1, .nan]]\nstd: [[1, 1]]", "mean: [[1, 2]]\nstd: [[1, 0]]",
         "mean: [[1, 2]]\nstd: [[1, -1]]", "mean: [[1, 2]]\nstd: [[1, .inf]]", "mean: [", "[]", "3", "mean: null\nstd: {}",
+        "mean: [[1, 2]]\nstd: [[1, 1]]\nwindows: 3", "mean: [[1, 2]]\nstd: [[1, 1]]\nwindows: null",
         "mean: !!python/object/apply:os.system ['true']\nstd: [[1, 1]]",
     ],
 )  # fmt: skip

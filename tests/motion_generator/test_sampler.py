@@ -4,6 +4,8 @@ import dataclasses
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.stats import chisquare, kstest
 
 from paper_settings import AUGMENTATION, paper_sampler
@@ -12,11 +14,12 @@ from parc.anim.dataset import ClipEntry, ClipLimits
 from parc.anim.heldout_clips import HeldoutSplit
 from parc.anim.motion_clip import LoopMode
 from parc.anim.motion_library import library_of
+from parc.anim.rotations import angle_between, heading
 from parc.configuration.errors import UserError
-from parc.motion_generator.canonical_frame import RelativeZStyle, to_canonical
+from parc.motion_generator.canonical_frame import RelativeZStyle, frames_to_world, to_canonical
 from parc.motion_generator.heightmap_augmentation import HeightNoise
-from parc.motion_generator.local_heightmap import local_heightmaps_with_bounds
-from parc.motion_generator.mdm_heightfield_contact_motion_sampler import MotionWindows
+from parc.motion_generator.local_heightmap import local_heightmaps, local_heightmaps_with_bounds
+from parc.motion_generator.mdm_heightfield_contact_motion_sampler import MotionWindows, with_noise
 from synthetic_clips import preprocessed, random_clip
 
 
@@ -127,8 +130,6 @@ def test_a_batch_is_made_alike_from_ten_and_from_a_thousand_clips(humanoid, coun
 def test_windows_are_canonical_and_their_heights_within_three_metres(library, style):
     sampler = paper_sampler(library, style=style, augmentation=AUGMENTATION)
     windows = sampler.windows(sampler.draw(generator(), 300))
-    from parc.anim.rotations import heading
-
     axes = 3 if style is RelativeZStyle.RELATIVE_TO_ROOT else 2
     torch.testing.assert_close(windows.frames.root_pos[:, 1, :axes], torch.zeros(300, axes), atol=1e-6, rtol=0)
     torch.testing.assert_close(heading(windows.frames.root_rot[:, 1]), torch.zeros(300), atol=1e-5, rtol=0)
@@ -170,17 +171,61 @@ def test_noise_on_previous_states_is_on_the_condition_only(library):
     noisy = paper_sampler(library, angle_noise=0.1, pos_noise=0.2)
     draws = noisy.draw(generator(), 500)
     windows = noisy.windows(draws)
-    plain = paper_sampler(library).windows(dataclasses.replace(draws, previous_noise={}))
-    assert plain.previous is None
-    assert torch.equal(windows.frames.root_pos, plain.frames.root_pos)
-    assert torch.equal(windows.frames.joint_rot, plain.frames.joint_rot)
+    assert paper_sampler(library).windows(dataclasses.replace(draws, previous_noise={})).previous is None
+    world, origin, turn = noisy_frames(noisy, draws)
+    ours = frames_to_world(windows.frames, origin, turn)
+    torch.testing.assert_close(ours.root_pos, world.root_pos, atol=1e-4, rtol=0)
+    assert angle_between(ours.root_rot, world.root_rot).max() < 2e-3
+    assert torch.equal(ours.joint_rot, world.joint_rot)
     assert (windows.previous.root_pos - windows.frames.root_pos[:, :2]).std() == pytest.approx(0.2, rel=0.05)
-    from parc.anim.rotations import angle_between
-
     for name in ("root_rot", "joint_rot"):
         angles = angle_between(getattr(windows.previous, name), getattr(windows.frames, name)[:, :2])
         assert angles.square().mean().sqrt() == pytest.approx(0.1 * 3**0.5, rel=0.05)  # three axes
     assert torch.equal(windows.previous.contacts, windows.frames.contacts[:, :2])
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    style=st.sampled_from(RelativeZStyle),
+    angle_noise=st.sampled_from([0.0, 0.05, 0.3]),
+    pos_noise=st.sampled_from([0.0, 0.01, 0.5]),
+)
+@settings(max_examples=20, deadline=None)
+def test_the_frame_of_a_window_is_that_of_its_noisy_last_previous_state(library, seed, style, angle_noise, pos_noise):
+    """As at rollout, where whatever is wrong with a state is in the frame that is drawn through it."""
+    sampler = paper_sampler(library, style=style, angle_noise=angle_noise, pos_noise=pos_noise)
+    draws = sampler.draw(generator(seed), 30)
+    windows = sampler.windows(draws)
+    shown = windows.frames if windows.previous is None else windows.previous
+    axes = 3 if style is RelativeZStyle.RELATIVE_TO_ROOT else 2
+    torch.testing.assert_close(shown.root_pos[:, 1, :axes], torch.zeros(30, axes), atol=1e-6, rtol=0)
+    torch.testing.assert_close(heading(shown.root_rot[:, 1]), torch.zeros(30), atol=1e-5, rtol=0)
+
+    world, origin, turn = noisy_frames(sampler, draws)
+    if pos_noise:
+        off = (origin - world.root_pos[:, 1])[:, :2]
+        torch.testing.assert_close(off, draws.previous_noise["root_pos"][:, 1, :2], atol=2e-5, rtol=0)
+        assert (windows.frames.root_pos[:, 1, :2].norm(dim=1) > 0).all(), "the clean motion is off by the noise"
+    maps = local_heightmaps(library.terrains, draws.clips, sampler.grid, origin, turn).clamp(-3, 3)
+    assert torch.equal(windows.heightmap, maps)
+    target = library.frames_at(
+        draws.clips, sampler.target_times(draws.clips, draws.starts, draws.target_share)[:, None]
+    )
+    way = (to_canonical(target.root_pos, origin, turn)[:, 0] + draws.target_noise)[:, :2]
+    far = way.norm(dim=1) > sampler.target.near
+    torch.testing.assert_close(windows.target_direction[far], way[far] / way[far].norm(dim=1, keepdim=True))
+
+
+def noisy_frames(sampler, draws):
+    """Return the clips' frames in the world, and origin and heading of the noisy last previous states, without a sampler."""
+    world = sampler.library.frames_at(draws.clips, draws.starts[:, None] + sampler.window_times)
+    shown = world.part(0, sampler.num_previous)
+    if draws.previous_noise:
+        shown = with_noise(shown, draws.previous_noise)
+    origin, turn = shown.root_pos[:, 1].clone(), heading(shown.root_rot[:, 1])
+    if sampler.relative_z_style is RelativeZStyle.RELATIVE_TO_ROOT_FLOOR:
+        origin[:, 2] = sampler.library.terrains.heights_at(draws.clips, origin[:, None, :2])[:, 0]
+    return world, origin, turn
 
 
 def test_held_out_clips_are_chosen_by_their_names_alone_and_never_drawn(humanoid, tmp_path):

@@ -16,8 +16,10 @@ from parc.anim.motion_library import Frames
 from parc.anim.rotations import rotation_from_6d, rotation_to_6d
 from parc.configuration.errors import UserError
 from parc.configuration.files import read_text, read_yaml, write_text_whole
+from parc.configuration.schema import Settings
 
 SMALLEST_STD = 1e-5
+FROM_SCRATCH = "to train from scratch, give iteration.input_model_path=null iteration.sampler_stats_filepath=null"
 
 
 class RotationType(str, Enum):
@@ -150,26 +152,47 @@ class FeatureStatistics:
         """Undo `standardise`."""
         return features * self.std + self.mean
 
-    def write(self, path: Path) -> None:
-        """Write `sampler_stats.txt`: YAML with nested lists `mean` and `std`, as PARC's."""
-        content = {"mean": self.mean.tolist(), "std": self.std.tolist()}
+    def write(self, path: Path, windows: Settings) -> None:
+        """Write `sampler_stats.txt`: YAML with nested lists `mean` and `std`, as PARC's, and what windows they are of.
+
+        Args:
+            path: of the file.
+            windows: the settings of a sampler that make windows what they are.
+        """
+        content = {"mean": self.mean.tolist(), "std": self.std.tolist(), "windows": windows}
         write_text_whole(path, yaml.dump(content, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper)))
 
 
-def read_statistics(path: Path, num_frames: int, num_features: int) -> FeatureStatistics:
+def read_statistics(
+    path: Path, num_frames: int, num_features: int, windows: Settings | None = None
+) -> FeatureStatistics:
     """Read `sampler_stats.txt`, ours or PARC's.
 
+    Args:
+        path: of the file.
+        num_frames: frames of a window.
+        num_features: features of a frame.
+        windows: what a sampler's windows are (see `FeatureStatistics.write`). Files of PARC's and of older versions do not
+            say what theirs were.
+
     Raises:
-        UserError: the file is missing, broken, or of other frames and features than `num_frames` and `num_features`.
+        UserError: the file is missing, broken, or of other windows, frames or features.
     """
     if not path.is_file():
         raise UserError(f"sampler_stats_filepath {path}: there is no such file; give the sampler_stats.txt of a run")
     try:
         content = read_yaml(path, read_text(path))
         arrays = [np.asarray(content[name], dtype=np.float32) for name in ("mean", "std")]
+        theirs = dict(content.get("windows", {}))
     except (UserError, LookupError, TypeError, ValueError, ArithmeticError) as error:
         reason = " ".join(str(error).removeprefix(f"{path}: ").split())[:160]
         raise UserError(f"{path}: expected YAML with number lists 'mean' and 'std' ({reason})") from error
+    for name, value in (windows or {}).items():
+        if theirs.get(name, value) != value:
+            raise UserError(
+                f"sampler.{name} is {value}, but the statistics in {path} are of windows with {theirs[name]}; expected the "
+                f"same; {FROM_SCRATCH}"
+            )
     for name, array in zip(("mean", "std"), arrays, strict=True):
         if array.shape != (num_frames, num_features):
             raise UserError(

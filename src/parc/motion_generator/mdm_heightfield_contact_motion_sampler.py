@@ -50,6 +50,9 @@ class TargetSettings:
 class MotionWindows:
     """A batch of training samples, in their canonical frames: the last previous state at the origin, at heading 0.
 
+    Where previous states are given with noise, it is the noisy one that is there: the frame in which a motion is generated
+    is that of the state that it goes on from, whatever is wrong with that state.
+
     Attributes:
         clips: index of each window's clip.
         starts: time of each window's first frame, seconds.
@@ -119,8 +122,9 @@ class MDMHeightfieldContactMotionSampler:
         heightmap: the points of the local heightmap.
         target: how targets are drawn.
         augmentation: how heightmaps are changed.
-        angle_noise_scale: std of the noise on the rotations of the previous states given as a condition, radians.
-        pos_noise_scale: std of the noise on their root positions, metres.
+        angle_noise_scale: std of the noise on the rotations of the previous states given as a condition, radians. Features
+            that it changes have statistics with no smaller deviation.
+        pos_noise_scale: std of the noise on their root positions, metres, likewise.
         sampler_save_folder: where the prepared data of clips is kept, a file for each set of clips; runs may share it.
     """
 
@@ -238,7 +242,10 @@ class MDMHeightfieldContactMotionSampler:
         # A window's target is read with it, as one frame more.
         times = torch.cat([starts[:, None] + self.window_times, target_times[:, None]], dim=1)
         world = self.library.frames_at(clips, times)
-        origin, turn = self.canonical_frames(clips, world.root_pos, world.root_rot)
+        given = world.part(0, self.num_previous)
+        if draws.previous_noise:
+            given = with_noise(given, draws.previous_noise)
+        origin, turn = self.canonical_frames(clips, given.root_pos, given.root_rot)
         canonical = frames_to_canonical(world, origin, turn)
         frames, ahead = canonical.part(0, self.num_frames), canonical.part(self.num_frames, self.num_frames + 1)
         heightmap, bounds = local_heightmaps_with_bounds(
@@ -253,7 +260,7 @@ class MDMHeightfieldContactMotionSampler:
             self.target.near,
             self.target.turning,
         )
-        previous = noisy_previous(frames, self.num_previous, draws.previous_noise) if draws.previous_noise else None
+        previous = frames_to_canonical(given, origin, turn) if draws.previous_noise else None
         return MotionWindows(clips, starts, frames, heightmap, target, previous)
 
     def canonical_frames(
@@ -313,11 +320,11 @@ def direction_to(
     return torch.where(distance < near, facing, towards)
 
 
-def noisy_previous(frames: Frames, num_previous: int, noise: dict[str, Tensor]) -> Frames:
-    """Return the first frames with noise on root positions (metres) and on rotations (rotation vectors, radians)."""
+def with_noise(frames: Frames, noise: dict[str, Tensor]) -> Frames:
+    """Return frames with noise on root positions (metres) and on rotations (rotation vectors, radians)."""
     return Frames(
-        frames.root_pos[:, :num_previous] + noise["root_pos"],
-        roma.quat_product(roma.rotvec_to_unitquat(noise["root_rot"]), frames.root_rot[:, :num_previous]),
-        roma.quat_product(roma.rotvec_to_unitquat(noise["joint_rot"]), frames.joint_rot[:, :num_previous]),
-        frames.contacts[:, :num_previous],
+        frames.root_pos + noise["root_pos"],
+        roma.quat_product(roma.rotvec_to_unitquat(noise["root_rot"]), frames.root_rot),
+        roma.quat_product(roma.rotvec_to_unitquat(noise["joint_rot"]), frames.joint_rot),
+        frames.contacts,
     )

@@ -13,8 +13,9 @@ from parc.configuration.errors import UserError
 from parc.configuration.schema import as_setting
 from parc.motion_generator.checkpoint import Checkpoint, read_starting_point
 from parc.motion_generator.checkpoint_files import newest_checkpoint
-from parc.motion_generator.feature_statistics import compute_statistics
+from parc.motion_generator.feature_statistics import compute_statistics, refuse_more_noise, refuse_other_windows
 from parc.motion_generator.features import (
+    FROM_SCRATCH,
     FeatureStatistics,
     MotionFeatures,
     read_statistics,
@@ -27,7 +28,8 @@ from parc.training.settings import TrainSettings
 STATISTICS_FILE = "sampler_stats.txt"
 # Settings that a model must share with the checkpoint that it starts from: with others, its numbers mean something else.
 _SHARED_BY_MODELS = ("rotation_type", "diffusion_timesteps")
-_SHARED_BY_SAMPLERS = ("num_frames", "num_previous_states", "fps", "relative_z_style", "heightmap")
+_OF_WINDOWS = ("num_frames", "num_previous_states", "fps", "relative_z_style")  # what feature statistics depend on
+_SHARED_BY_SAMPLERS = (*_OF_WINDOWS, "heightmap")
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,8 @@ def _refuse_other_kind(path: Path, checkpoint: Checkpoint, settings: TrainSettin
             old, new = getattr(theirs, name), getattr(ours, name)
             if old != new:
                 raise UserError(
-                    f"{group}.{name} is {as_setting(new)}, but {path} was trained with {as_setting(old)}; expected the same"
+                    f"{group}.{name} is {as_setting(new)}, but {path} was trained with {as_setting(old)}; expected the same; "
+                    f"{FROM_SCRATCH}"
                 )
     if checkpoint.character.to_dict() != character.to_dict():
         raise UserError(
@@ -102,18 +105,21 @@ def find_statistics(
     computed over every window of the training clips.
 
     Raises:
-        UserError: the file differs from the checkpoint's and `iteration.allow_other_statistics` is not set.
+        UserError: they are of other windows than the sampler's, or were made for less noise; or the file differs from the
+            checkpoint's and `iteration.allow_other_statistics` is not set.
     """
     iteration = settings.iteration
     features = MotionFeatures(character, settings.model.rotation_type)
     shape = (sampler.num_frames, features.num_features)
+    windows = {name: as_setting(getattr(settings.sampler, name)) for name in _OF_WINDOWS}
     if start:
         _refuse_other_shape(start.path, start.statistics, shape)
         if start.own:
             return start.statistics
     if iteration.sampler_stats_filepath is not None:
         path = Path(iteration.sampler_stats_filepath)
-        statistics = read_statistics(path, *shape)
+        statistics = read_statistics(path, *shape, windows)
+        _refuse_unfit(statistics, sampler, features, path)
         if start and not iteration.allow_other_statistics and not _same_statistics(statistics, start.statistics):
             raise UserError(
                 f"iteration.sampler_stats_filepath {path} differs from the statistics in {start.path}; expected the same, so "
@@ -121,13 +127,21 @@ def find_statistics(
             )
     elif start:
         statistics = start.statistics
+        _refuse_unfit(statistics, sampler, features, start.path)
     elif ranks.is_first:
         statistics = compute_statistics(sampler, features)
     else:
         return FeatureStatistics(torch.zeros(shape), torch.ones(shape))  # rank 0 sends its own
     if ranks.is_first:
-        statistics.write(settings.folder / STATISTICS_FILE)
+        statistics.write(settings.folder / STATISTICS_FILE, windows)
     return statistics
+
+
+def _refuse_unfit(
+    statistics: FeatureStatistics, sampler: MDMHeightfieldContactMotionSampler, features: MotionFeatures, path: Path
+) -> None:
+    refuse_other_windows(statistics, sampler, str(path))
+    refuse_more_noise(statistics, sampler, features, str(path))
 
 
 def _refuse_other_shape(path: Path, statistics: FeatureStatistics, shape: tuple[int, int]) -> None:

@@ -9,6 +9,7 @@ import safetensors.torch
 from torch import Tensor
 
 from parc.anim.character import Character
+from parc.anim.making import making_as_text, making_from_text
 from parc.anim.motion_clip import MotionClip, checked_clip
 from parc.anim.parc_pickle import read_parc_pickle
 from parc.configuration.errors import UserError
@@ -69,6 +70,8 @@ def write_clip(path: Path, clip: MotionClip) -> None:
         "dx": repr(clip.terrain.cell_size),
         "loop_mode": clip.loop_mode.value,
     }
+    if clip.made is not None:
+        metadata["made"] = making_as_text(clip.made)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     write_whole(path, lambda part: safetensors.torch.save_file(tensors, part, metadata))
 
@@ -91,7 +94,8 @@ def _read_ours(path: Path) -> dict[str, Any]:
         if not tensor.is_floating_point():
             raise UserError(f"{path}: {name} holds {tensor.dtype}, expected floating-point numbers")
     numbers = {name: _number(path, name, metadata[name]) for name in _NUMBERS}
-    return _clip_fields(tensors, numbers["fps"], numbers["dx"], metadata["loop_mode"])
+    made = making_from_text(path, metadata["made"]) if "made" in metadata else None
+    return {**_clip_fields(tensors, numbers["fps"], numbers["dx"], metadata["loop_mode"]), "made": made}
 
 
 def _number(path: Path, name: str, text: str) -> float:

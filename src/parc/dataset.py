@@ -12,6 +12,9 @@ from parc.configuration.program import run_program
 
 if TYPE_CHECKING:
     from parc.anim.dataset import ClipEntry
+    from parc.anim.generated_clips import GeneratedClip
+
+NO_CLASS = "(from a manifest)"  # what a class is called that a manifest does not name
 
 
 def main() -> None:
@@ -42,6 +45,7 @@ def build_dataset(options: argparse.Namespace) -> None:
     """Write the manifest and the contact sheet, and print the table."""
     from parc.anim.clip_files import read_clip
     from parc.anim.dataset import ClipDataset, clip_weights, write_manifest
+    from parc.anim.generated_clips import GeneratedClip
     from parc.anim.library_cache import reason_to_exclude
     from parc.anim.mjcf import CharacterFile
     from parc.configuration.errors import UserError
@@ -55,6 +59,7 @@ def build_dataset(options: argparse.Namespace) -> None:
     character = CharacterFile(options.character).read()
     kept: list[ClipEntry] = []
     seconds: list[float] = []
+    generated: list[GeneratedClip] = []
     excluded: list[tuple[str, str]] = []
     for entry in dataset.entries():
         clip = read_clip(entry.path, character)
@@ -64,11 +69,15 @@ def build_dataset(options: argparse.Namespace) -> None:
         else:
             kept.append(entry)
             seconds.append(clip.seconds)
+            if clip.made is not None:
+                generated.append(GeneratedClip(entry.motion_class or NO_CLASS, clip.seconds, clip.made))
     if not kept:
         raise UserError(f"{options.sources[0]}: every clip is left out ({excluded[0][0]}: {excluded[0][1]})")
     weights = clip_weights(kept, seconds)
     write_manifest(output, [replace(entry, weight=weight) for entry, weight in zip(kept, weights, strict=True)])
     show_table(kept, seconds, weights)
+    if generated:
+        show_generated(generated)
     for reason, count in Counter(reason for _, reason in excluded).items():
         print(f"left out: {count} with {reason}")
     print(f"manifest: {output}")
@@ -88,7 +97,7 @@ def show_table(kept: "list[ClipEntry]", clip_seconds: list[float], weights: list
 
     clips, seconds, shares = Counter[str](), defaultdict[str, float](float), defaultdict[str, float](float)
     for entry, length, weight in zip(kept, clip_seconds, weights, strict=True):
-        name = entry.motion_class or "(from a manifest)"
+        name = entry.motion_class or NO_CLASS
         clips[name] += 1
         seconds[name] += length
         shares[name] += weight / sum(weights)
@@ -101,6 +110,40 @@ def show_table(kept: "list[ClipEntry]", clip_seconds: list[float], weights: list
     for column, footer in zip(table.columns, footers, strict=True):
         column.footer = footer
     Console(markup=False, emoji=False).print(table)
+
+
+def show_generated(clips: "list[GeneratedClip]") -> None:
+    """Print how many generated clips there are of each terrain, how well they went, and what made them."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from parc.anim.generated_clips import figures_by_terrain, figures_of
+
+    total = figures_of(clips)
+    table = Table("generated", show_footer=True)
+    for heading in ("clips", "motions", "seconds", *total.losses):
+        table.add_column(heading, justify="right")
+    rows = [*figures_by_terrain(clips).items(), ("all", total)]
+    cells = [
+        [
+            name,
+            str(figures.clips),
+            str(figures.motions),
+            f"{figures.seconds:.1f}",
+            *(f"{figures.losses[loss]:.3f}" if loss in figures.losses else "" for loss in total.losses),
+        ]
+        for name, figures in rows
+    ]
+    for row in cells[:-1]:
+        table.add_row(*row)
+    for column, footer in zip(table.columns, cells[-1], strict=True):
+        column.footer = footer
+    Console(markup=False, emoji=False).print(table)
+    for digest, path in sorted(total.models.items()):  # below the table, which is wide enough
+        of_model = [clip for clip in clips if clip.made.short_digest == digest]
+        scales = ", ".join(f"{scale:g}" for scale in figures_of(of_model).guidance_scales)
+        terrains = ", ".join(sorted({clip.terrain for clip in of_model}))
+        print(f"made by model {digest} with guidance {scales} ({terrains}): {path}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The ground near a motion, the bodies on it, and what hides what."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -23,7 +24,7 @@ FROM_PLUS_Y = view_axes(math.pi / 2, math.radians(20))
 
 
 def seen_from(scene: MotionScene, axes, frames, width=240, height=240):
-    turned = MotionScene(scene.clip, scene.character, scene.posed, scene.blocks, scene.ground, axes)
+    turned = replace(scene, axes=axes)
     camera = camera_on_motion(turned, width, height)
     return camera, render_scene(turned, camera, frames)
 

@@ -15,6 +15,7 @@ from parc.configuration.errors import UserError
 from parc.terrain.heightfield import Heightfield, cropped
 
 LEAST_FRAMES_OF_A_CLIP = 2
+LARGEST_MARGIN = 1000.0  # metres; null says it better
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,8 @@ class Tidying:
     margin: float | None
 
     def __post_init__(self) -> None:
-        if self.margin is not None and not 0 <= self.margin < math.inf:
-            raise UserError(f"tidying.margin is {self.margin}, expected metres, 0 or more, or null")
+        if self.margin is not None and not 0 <= self.margin <= LARGEST_MARGIN:
+            raise UserError(f"tidying.margin is {self.margin}, expected metres from 0 to {LARGEST_MARGIN:g}, or null")
 
     def tidy(self, clip: MotionClip, character: Character, surface: BodyPoints) -> MotionClip:
         """Return a clip without hesitation, on the terrain near it, with the bounds of its heights computed for that.

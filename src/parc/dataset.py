@@ -19,6 +19,13 @@ NO_CLASS = "(from a manifest)"  # what a class is called that a manifest does no
 
 def main() -> None:
     """Read the command line, write the manifest, and show what is in it."""
+    options = parsed()
+    show_messages()
+    build_dataset(options)
+
+
+def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Return what the command line says, or what it would say with some arguments."""
     parser = argparse.ArgumentParser(
         prog="python -m parc.dataset",
         description="List clips with their sampling weights in a manifest, show a table of their classes, and draw a "
@@ -36,9 +43,7 @@ def main() -> None:
     )
     parser.add_argument("--character", default="humanoid.xml", help="the clips' character, an MJCF file")
     parser.add_argument("--no-picture", action="store_true", help="draw no contact sheet")
-    options = parser.parse_args()
-    show_messages()
-    build_dataset(options)
+    return parser.parse_args(arguments)
 
 
 def build_dataset(options: argparse.Namespace) -> None:
@@ -63,7 +68,7 @@ def build_dataset(options: argparse.Namespace) -> None:
     excluded: list[tuple[str, str]] = []
     for entry in dataset.entries():
         clip = read_clip(entry.path, character)
-        reason = reason_to_exclude(clip, dataset.limits, window_seconds=0)
+        reason = reason_to_exclude(clip, dataset.limits, window_seconds=0.0)
         if reason:
             excluded.append((clip.name, reason))
         else:

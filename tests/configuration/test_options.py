@@ -15,7 +15,8 @@ from parc.configuration.saved_config import flat
 from parc.stages.stage import read_run
 
 OPTIONS = options_for("train", [conf_folder()])
-# Of generate.yaml, which is to come; tests/terrain/test_terrain_options.py makes each of their options.
+# Of generate.yaml, which is to come; tests/terrain/test_terrain_options.py makes each of their options, and
+# tests/motion_synthesis/test_tidying.py those of the last.
 COMING = {"terrain", "path", "tidying"}
 # What these leave to the user.
 NEEDED = {

@@ -152,7 +152,7 @@ def table_of(tmp_path, capsys, *sources: str) -> str:
 
 
 def cells(line: str) -> list[str]:
-    return [cell.strip() for cell in line.strip("│┃ \n").replace("┃", "│").split("│")]
+    return [cell.strip() for cell in line.strip()[1:-1].replace("┃", "│").split("│")]
 
 
 def test_the_verb_shows_generated_clips_in_a_table_of_their_own(folder, capsys):

@@ -176,17 +176,25 @@ def test_what_the_motion_touches_is_computed_again_and_the_clip_can_be_written(h
     clip = replace(random_clip(humanoid, seed=9, frames=50), height_bounds=torch.zeros(20, 24, 2), made=making())
     tidy = tidying.tidy(clip, humanoid, surface)
     expected = preprocess_clip(tidy, humanoid, surface).height_bounds
-    assert torch.equal(tidy.height_bounds, expected) and tidy.made == clip.made and tidy.name == clip.name
+    assert (
+        tidy.height_bounds is not None
+        and torch.equal(tidy.height_bounds, expected)
+        and tidy.made == clip.made
+        and tidy.name == clip.name
+    )
     write_clip(tmp_path / "clip.safetensors", tidy)
     read = read_clip(tmp_path / "clip.safetensors", humanoid)
-    assert torch.equal(read.height_bounds, expected) and torch.equal(read.terrain.heights, tidy.terrain.heights)
+    assert read.height_bounds is not None and torch.equal(read.height_bounds, expected)
+    assert torch.equal(read.terrain.heights, tidy.terrain.heights)
 
 
 def option(name: str, *overrides: str) -> Tidying:
     GlobalHydra.instance().clear()
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         config = compose("train", [f"+tidying={name}", *overrides])
-    return make(OmegaConf.to_container(config.tidying), Tidying, "tidying")
+    values = OmegaConf.to_container(config.tidying)
+    assert isinstance(values, dict)
+    return make({str(key): value for key, value in values.items()}, Tidying, "tidying")
 
 
 def test_the_options_make_their_piece_with_the_papers_numbers():

@@ -174,10 +174,19 @@ def test_nodes_of_the_path_to_follow_are_drawn_where_they_are_on_the_ground_that
     heights = torch.zeros(20, 20)
     heights[10, 12], heights[8, 12] = 0.4, -9.0  # a block, and a pit that is cut off
     clip = standing_clip(humanoid, heights, start=(3.0, 4.0), end=(5.0, 4.0))
-    nodes = [[2.4, 4.6, 0.0], [3.2, 4.8, -9.0], [4.0, 4.8, 0.4], [4.8, 4.8, 0.0], [7.6, 7.6, 0.0], [-3.0, 4.0, 0.0]]
+    corner = torch.tensor([10.0, -7.0, 0.0])
+    clip = replace(clip, root_pos=clip.root_pos + corner, terrain=replace(clip.terrain, min_point=corner[:2]))
+    nodes = [
+        [12.4, -2.4, 0.0],
+        [13.2, -2.2, -9.0],
+        [14.0, -2.2, 0.4],
+        [14.8, -2.2, 0.0],
+        [17.6, 0.6, 0.0],
+        [7.0, -3.0, 0.0],
+    ]
     scene = build_scene(replace(clip, path_nodes=torch.tensor(nodes)), humanoid, 600, 300)
     assert nodes_seen(scene, nodes) == [True, True, True, True, False, False]
-    assert not any(nodes_seen(scene, [[3.6, 4.8, 0.0], [2.4, 3.4, 0.0]]))
+    assert not any(nodes_seen(scene, [[13.6, -2.2, 0.0], [12.4, -3.6, 0.0]]))
     torch.testing.assert_close(torch.tensor(scene.nodes[[0, 2, 3]]).float(), torch.tensor(nodes)[[0, 2, 3]])
     assert scene.nodes[1, 2] == pytest.approx(scene.blocks.floor) and scene.blocks.floor > -1
     without = build_scene(clip, humanoid, 600, 300)

@@ -16,7 +16,7 @@ from parc.stages.stage import read_run
 
 OPTIONS = options_for("train", [conf_folder()])
 # Of generate.yaml, which is to come; tests/terrain/test_terrain_options.py makes each of their options.
-COMING = {"terrain", "path"}
+COMING = {"terrain", "path", "refinement"}
 # What these leave to the user.
 NEEDED = {
     "dataset/clips": ["dataset.motion_lib_file=clips"],

@@ -18,7 +18,7 @@ from parc.motion_synthesis.held_bodies import held_bodies_of
 from parc.motion_synthesis.refinement_cost import REACH, NormalEquations, RefinementCost, RefinementWeights
 from parc.terrain.heightfield import Heightfield, laid_end_to_end
 
-EASIER, HARDER = 0.2, 6.0  # times the damping after a step that helped, and after one that did not
+EASIER, HARDER = 1 / 3, 2.0  # times the damping after a step that helped, and after one that did not
 LEAST_DAMPING, MOST_DAMPING = 1e-6, 1e4
 
 
@@ -174,24 +174,32 @@ class Refinement:
         going = torch.arange(len(frames.root_pos), device=frames.root_pos.device)
         cost = cost_of(going)
         now, equations = frames, cost.at(frames)
-        damping = torch.full_like(equations.cost, self.damping)
+        damping, harder = torch.full_like(equations.cost, self.damping), torch.full_like(equations.cost, HARDER)
         best = frames.each(torch.clone)
         for _ in range(self.max_steps):
-            trial = cost.changes.applied(now, _step(equations, damping))
+            step = _step(equations, damping)
+            trial = cost.changes.applied(now, step)
             found = cost.at(trial)
-            better = found.cost < equations.cost
-            done = better & (equations.cost - found.cost <= self.least_gain * equations.cost)
+            gain = equations.cost - found.cost
+            better = gain > 0
+            # The model's own gain, without the products with its blocks: -g . x + x . damping x, at the minimum of the model.
+            raised = damping[:, None, None] * equations.blocks[0].diagonal(dim1=-2, dim2=-1)
+            hoped = (-equations.gradient * step + raised * step.square()).sum((1, 2))
+            ratio = (gain / hoped.clamp(min=1e-12)).nan_to_num(-1.0).clamp(-1, 1)
+            done = better & (gain <= self.least_gain * equations.cost)
             done |= ~better & (damping >= MOST_DAMPING)
             now = _or_where(now, better, trial)
             equations = equations.or_where(better, found)
-            damping = (damping * torch.where(better, EASIER, HARDER)).clamp(LEAST_DAMPING, MOST_DAMPING)
+            damping = damping * torch.where(better, (1 - (2 * ratio - 1) ** 3).clamp(min=EASIER), harder)
+            damping = damping.clamp(LEAST_DAMPING, MOST_DAMPING)
+            harder = torch.where(better, HARDER, 2 * harder)
             for field in fields(Frames):
                 getattr(best, field.name)[going] = getattr(now, field.name)
             if done.any():
                 left = (~done).nonzero()[:, 0]
                 if not len(left):
                     break
-                going, damping = going[left], damping[left]
+                going, damping, harder = going[left], damping[left], harder[left]
                 now, equations = now.each(lambda values, left=left: values[left]), equations.of(left)
                 cost = cost_of(going)
         return best

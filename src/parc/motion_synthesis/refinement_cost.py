@@ -211,17 +211,21 @@ class RefinementCost:
         item, frame, body = excess.nonzero(as_tuple=True)
         if not len(item):
             return
-        along = third[item, frame, body] / size[item, frame, body, None]
-        force = self.weights.jerk * excess[item, frame, body]
+        over, size = excess[item, frame, body, None], size[item, frame, body, None]
+        along = third[item, frame, body] / size
+        force = self.weights.jerk * over * along
+        # Excess squared is as steep along the third difference as its square, and less so across it.
+        across = (over / size)[..., None]
+        steep = across * torch.eye(3, device=along.device) + (1 - across) * along[:, :, None] * along[:, None, :]
         points = body_pos - origin
-        rows = [_wrench(share * along, points[item, frame + later, body]) for later, share in enumerate(JERK)]
+        rows = [share * wrench_rows(points[item, frame + later, body]) for later, share in enumerate(JERK)]
         length, bodies = body_pos.shape[1:3]
         for later, row in enumerate(rows):
             place = (item * length + frame + later) * bodies + body
-            sums.wrenches.view(-1, 6).index_add_(0, place, force[:, None] * row)
+            sums.wrenches.view(-1, 6).index_add_(0, place, (force[:, None] @ row)[:, 0])
             for apart, other in enumerate(rows[later:]):
-                outer = self.weights.jerk * row[:, :, None] * other[:, None, :]
-                sums.between[apart].view(-1, 6, 6).index_add_(0, place, outer)
+                coupled = self.weights.jerk * row.mT @ (steep @ other)
+                sums.between[apart].view(-1, 6, 6).index_add_(0, place, coupled)
 
     def _add_ground(self, sums: _Sums, body_pos: Tensor, body_rot: Tensor, origin: Tensor) -> None:
         item, frame = self.exists.nonzero(as_tuple=True)

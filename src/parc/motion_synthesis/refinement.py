@@ -18,7 +18,7 @@ from parc.motion_synthesis.held_bodies import held_bodies_of
 from parc.motion_synthesis.refinement_cost import REACH, NormalEquations, RefinementCost, RefinementWeights
 from parc.terrain.heightfield import Heightfield, laid_end_to_end
 
-EASIER, HARDER = 1 / 3, 2.0  # times the damping after a step that helped, and after one that did not
+EASIER, HARDER = 1 / 3, 2.0
 LEAST_DAMPING, MOST_DAMPING = 1e-6, 1e4
 
 

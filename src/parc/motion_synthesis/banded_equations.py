@@ -1,8 +1,52 @@
-"""Linear equations between neighbouring frames, solved for many motions at once."""
+"""Costs whose quadratic models couple only neighbouring frames, and their minima: linear equations, solved for many motions at once."""
+
+from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
+
+LEAST_RAISE = 1e-6  # of the diagonal: keeps what hardly matters from going far
+
+
+@dataclass(frozen=True)
+class NormalEquations:
+    """The cost of each motion, and its quadratic model in changes of poses: cost + 2 gradient . x + x . blocks x.
+
+    Attributes:
+        cost: of each motion.
+        gradient: half the gradient.
+        blocks: half the Gauss-Newton Hessian: `blocks[k][:, t]` couples frames t and t + k.
+    """
+
+    cost: Float[Tensor, " batch"]
+    gradient: Float[Tensor, "batch frames changes"]
+    blocks: list[Float[Tensor, "batch frames changes changes"]]
+
+    def of(self, rows: Tensor) -> "NormalEquations":
+        """Return those of some motions."""
+        return NormalEquations(self.cost[rows], self.gradient[rows], [block[rows] for block in self.blocks])
+
+    def or_where(self, other: Bool[Tensor, " batch"], instead: "NormalEquations") -> "NormalEquations":
+        """Return these, and others instead where `other` is true."""
+        pairs = zip(self.blocks, instead.blocks, strict=True)
+        return NormalEquations(
+            torch.where(other, instead.cost, self.cost),
+            torch.where(other[:, None, None], instead.gradient, self.gradient),
+            [torch.where(other[:, None, None, None], theirs, own) for own, theirs in pairs],
+        )
+
+    def step(
+        self, damping: Float[Tensor, " batch"]
+    ) -> tuple[Float[Tensor, "batch frames changes"], Float[Tensor, " batch"]]:
+        """Return the step to the minimum of the model with damping x its diagonal added, and how much the model gains by it."""
+        diagonal = self.blocks[0].diagonal(dim1=-2, dim2=-1)
+        # What nothing depends on, such as frames beyond the end, stays where it is.
+        raised = torch.where(diagonal > 0, damping[:, None, None] * diagonal + LEAST_RAISE, 1.0)
+        first = self.blocks[0] + torch.diag_embed(raised)
+        step = -solve_banded([first, *self.blocks[1:]], self.gradient)
+        # There blocks step + raised step is -gradient, which saves the products with the blocks.
+        return step, (raised * step.square() - self.gradient * step).sum((1, 2))
 
 
 def solve_banded(

@@ -66,7 +66,9 @@ def _held_body(character: Character, surface: BodyPoints, name: str, slack: floa
     body = character.body_index(name)
     geoms = character.bodies[body].geoms
     if len(geoms) != 1 or geoms[0].kind not in ("sphere", "box"):
-        raise UserError(f"refinement.held_bodies: '{name}' is not one sphere or one box; expected hands and feet that are")
+        raise UserError(
+            f"refinement.held_bodies: '{name}' is not one sphere or one box; expected hands and feet that are"
+        )
     geom = geoms[0]
     centre = torch.tensor(geom.centre, device=surface.points.device)
     if geom.kind == "sphere":

@@ -25,8 +25,8 @@ class MotionMeasures:
     """What was measured of each motion of a batch; NaN of a motion that has nothing to measure.
 
     Attributes:
-        slide: mean over frames and bodies in contact, in this frame and the next, of the speed along the ground of the middle of the
-            body's surface, metres/s.
+        slide: mean over frames and bodies in contact, in this frame and the next, of the speed along the ground of the middle of
+            the body's surface, metres/s.
         deep_frames: share of the frames in which a surface point is more than `DEEP` below ground.
         floating_frames: share of the frames in which a body in contact is more than `FLOATING` from the ground.
         jerky_frames: share of the n - 3 third differences in which any of all bodies has a jerk above `JERKY` (the paper's %HJF).

@@ -91,6 +91,7 @@ class PoseChanges:
         one (the composite rigid body algorithm; Featherstone, Rigid Body Dynamics Algorithms, 2008, ch. 6).
         """
         whole = (self._below @ between.flatten(-2)).unflatten(-1, (6, 6))[..., self._moved, :, :]
-        upper = first @ (whole @ second[..., None])[..., 0].transpose(-1, -2)
-        lower = (whole.transpose(-1, -2) @ first[..., None])[..., 0] @ second.transpose(-1, -2)
+        # Products with many small matrices: sums are quicker than matrix products.
+        upper = first @ (whole * second[..., None, :]).sum(-1).mT
+        lower = (whole * first[..., None]).sum(-2) @ second.mT
         return torch.where(self._moves, upper, torch.where(self._moves.T, lower, 0.0))

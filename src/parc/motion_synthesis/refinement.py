@@ -1,21 +1,21 @@
 """Refining motions: near to what they are, but on the ground, without sliding and without jerks. All of a batch together."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool
 from torch import Tensor
 
 from parc.anim.character import Character
 from parc.anim.motion_library import Frames
 from parc.anim.surface_points import BodyPoints, surface_points
 from parc.configuration.errors import UserError
-from parc.motion_synthesis.banded_equations import solve_banded
 from parc.motion_synthesis.candidates import Candidates
 from parc.motion_synthesis.held_bodies import held_bodies_of
-from parc.motion_synthesis.refinement_cost import REACH, NormalEquations, RefinementCost, RefinementWeights
+from parc.motion_synthesis.refinement_cost import REACH, RefinementCost, RefinementWeights
 from parc.terrain.heightfield import Heightfield, laid_end_to_end
 
 EASIER, HARDER = 1 / 3, 2.0
@@ -169,7 +169,7 @@ class Refinement:
             frames=Frames(*(put_back(getattr(motions.frames, name), getattr(refined, name)) for name in names)),
         )
 
-    def _descend(self, cost_of, frames: Frames) -> Frames:
+    def _descend(self, cost_of: Callable[[Tensor], RefinementCost], frames: Frames) -> Frames:
         """Take steps until no motion gains from another one."""
         going = torch.arange(len(frames.root_pos), device=frames.root_pos.device)
         cost = cost_of(going)
@@ -177,14 +177,11 @@ class Refinement:
         damping, harder = torch.full_like(equations.cost, self.damping), torch.full_like(equations.cost, HARDER)
         best = frames.each(torch.clone)
         for _ in range(self.max_steps):
-            step = _step(equations, damping)
+            step, hoped = equations.step(damping)
             trial = cost.changes.applied(now, step)
             found = cost.at(trial)
             gain = equations.cost - found.cost
             better = gain > 0
-            # The model's own gain, without the products with its blocks: -g . x + x . damping x, at the minimum of the model.
-            raised = damping[:, None, None] * equations.blocks[0].diagonal(dim1=-2, dim2=-1)
-            hoped = (-equations.gradient * step + raised * step.square()).sum((1, 2))
             ratio = (gain / hoped.clamp(min=1e-12)).nan_to_num(-1.0).clamp(-1, 1)
             done = better & (gain <= self.least_gain * equations.cost)
             done |= ~better & (damping >= MOST_DAMPING)
@@ -203,15 +200,6 @@ class Refinement:
                 now, equations = now.each(lambda values, left=left: values[left]), equations.of(left)
                 cost = cost_of(going)
         return best
-
-
-def _step(equations: NormalEquations, damping: Float[Tensor, " batch"]) -> Float[Tensor, "batch frames changes"]:
-    """Return the step to the minimum of the quadratic model, whose diagonal is raised."""
-    diagonal = equations.blocks[0].diagonal(dim1=-2, dim2=-1)
-    # What nothing depends on, such as frames beyond the end, stays where it is.
-    raised = torch.where(diagonal > 0, damping[:, None, None] * diagonal + 1e-6, 1.0)
-    first = equations.blocks[0] + torch.diag_embed(raised)
-    return -solve_banded([first, *equations.blocks[1:]], equations.gradient)
 
 
 def _or_where(frames: Frames, other: Bool[Tensor, " batch"], instead: Frames) -> Frames:

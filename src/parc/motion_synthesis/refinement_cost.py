@@ -1,5 +1,6 @@
 """What is wrong with motions on their terrain, as one number each, and how small changes of their poses would change it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import roma
@@ -11,6 +12,7 @@ from parc.anim.character import Character
 from parc.anim.motion_library import Frames
 from parc.anim.surface_points import BodyPoints
 from parc.configuration.errors import UserError
+from parc.motion_synthesis.banded_equations import NormalEquations
 from parc.motion_synthesis.held_bodies import HeldBody, HeldRuns, held_runs
 from parc.motion_synthesis.pose_changes import PoseChanges
 from parc.terrain.heightfield import Heightfields
@@ -59,34 +61,6 @@ class RefinementWeights:
                 raise UserError(f"refinement.weights.{name} is {weight}, expected 0 or more")
 
 
-@dataclass(frozen=True)
-class NormalEquations:
-    """The cost of each motion, and its quadratic model in changes of poses: cost + 2 gradient . x + x . blocks x.
-
-    Attributes:
-        cost: of each motion.
-        gradient: half the gradient.
-        blocks: half the Gauss-Newton Hessian: `blocks[k][:, t]` couples frames t and t + k.
-    """
-
-    cost: Float[Tensor, " batch"]
-    gradient: Float[Tensor, "batch frames changes"]
-    blocks: list[Float[Tensor, "batch frames changes changes"]]
-
-    def of(self, rows: Tensor) -> "NormalEquations":
-        """Return those of some motions."""
-        return NormalEquations(self.cost[rows], self.gradient[rows], [block[rows] for block in self.blocks])
-
-    def or_where(self, other: Bool[Tensor, " batch"], instead: "NormalEquations") -> "NormalEquations":
-        """Return these, and others instead where `other` is true."""
-        pairs = zip(self.blocks, instead.blocks, strict=True)
-        return NormalEquations(
-            torch.where(other, instead.cost, self.cost),
-            torch.where(other[:, None, None], instead.gradient, self.gradient),
-            [torch.where(other[:, None, None, None], theirs, own) for own, theirs in pairs],
-        )
-
-
 class _Sums:
     """What terms add up to, while they are gone through: cost, wrenches on bodies, and what couples bodies' twists."""
 
@@ -95,8 +69,13 @@ class _Sums:
         self.wrenches = torch.zeros(batch, frames, bodies, 6, device=device)
         self.between = [torch.zeros(batch, frames, bodies, 6, 6, device=device) for _ in range(REACH + 1)]
 
-    def add_flat(self, place: Int[Tensor, " rows"], row: Float[Tensor, "rows 6"], force: Float[Tensor, " rows"],
-                 weight: Float[Tensor, " rows"]) -> None:
+    def add_flat(
+        self,
+        place: Int[Tensor, " rows"],
+        row: Float[Tensor, "rows 6"],
+        force: Float[Tensor, " rows"],
+        weight: Float[Tensor, " rows"],
+    ) -> None:
         self.wrenches.view(-1, 6).index_add_(0, place, force[:, None] * row)
         outer = (weight[:, None] * row)[:, :, None] * row[:, None, :]
         self.between[0].view(-1, 6, 6).index_add_(0, place, outer)
@@ -147,7 +126,8 @@ class RefinementCost:
         self._labels = torch.where(labels >= least_label, labels, 0.0)
         is_held = labels > held_label
         self._runs: list[HeldRuns] = [
-            held_runs(body, is_held[..., body.body], self._source_pos, body_rot, terrains, which) for body in held_bodies
+            held_runs(body, is_held[..., body.body], self._source_pos, body_rot, terrains, which)
+            for body in held_bodies
         ]
         self._sliding = torch.minimum(self._labels[:, 1:], self._labels[:, :-1])
         for body in held_bodies:
@@ -180,7 +160,10 @@ class RefinementCost:
         blocks = [self.changes.couplings(twists, sums.between[0], twists)]
         for apart in range(1, REACH + 1):
             block = twists.new_zeros(batch, length, self.changes.size, self.changes.size)
-            block[:, :-apart] = self.changes.couplings(twists[:, :-apart], sums.between[apart][:, :-apart], twists[:, apart:])
+            # Only jerk couples frames that are no neighbours, and few frames have too much of it.
+            item, frame = sums.between[apart].flatten(2).any(-1).nonzero(as_tuple=True)
+            between = sums.between[apart][item, frame]
+            block[item, frame] = self.changes.couplings(twists[item, frame], between, twists[item, frame + apart])
             blocks.append(block)
         cost = sums.cost + self._add_rotations(frames, gradient, blocks)
         return NormalEquations(cost, gradient, blocks)
@@ -297,8 +280,8 @@ class RefinementCost:
     def _add_rotations(self, frames: Frames, gradient: Tensor, blocks: list[Tensor]) -> Float[Tensor, " batch"]:
         """Add the terms of the root's and joints' rotations to gradient and blocks, and return their cost.
 
-        Where R is followed by a small turn x, log(R exp(x)) is log(R) + x to first order, but for a matrix that leaves log(R) as it
-        is: the gradient is exact, and the Hessian as good as errors are small.
+        Where R is followed by a small turn x, log(R exp(x)) is log(R) + x to first order, but for a matrix that leaves log(R) as
+        it is: the gradient is exact, and the Hessian as good as errors are small.
         """
         weights, changes = self.weights, self.changes
         of_joint = torch.full((self.character.num_bodies,), weights.joint_rotation, device=gradient.device)
@@ -379,7 +362,7 @@ def _add_steps(sums: _Sums, body: slice | int, rows: Tensor, error: Tensor, weig
     sums.between[1][:, :-1, body] -= summed(scaled_before, rows[:, 1:])
 
 
-def _with_gradient(distance, points: Tensor) -> tuple[Tensor, Tensor]:
+def _with_gradient(distance: Callable[[Tensor], Tensor], points: Tensor) -> tuple[Tensor, Tensor]:
     """Return distances and their gradients in the points."""
     with torch.enable_grad():
         points = points.detach().requires_grad_()

@@ -1,4 +1,4 @@
-"""Costs whose quadratic models couple only neighbouring frames, and their minima: linear equations, solved for many motions at once."""
+"""Costs whose quadratic models couple only frames near each other, and their minima: linear equations, solved in batches."""
 
 from dataclasses import dataclass
 

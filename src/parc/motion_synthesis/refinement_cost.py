@@ -221,12 +221,13 @@ class RefinementCost:
                 self._add_contact(sums, some, at, points, origin[some, at])
 
     def _add_penetration(self, sums: _Sums, item: Tensor, frame: Tensor, points: Tensor, origin: Tensor) -> None:
-        depths = -signed_distance_below_ground(points, self.terrains, self.which[item])
-        row, point = depths.nonzero(as_tuple=True)
+        which = self.which[item]
+        # Only these can be below ground: what is beside the map has no ground of its own.
+        low = self.terrains.heights_at(which, points[..., :2]) > points[..., 2]
+        row, point = (low | self._beside_map(points, which)).nonzero(as_tuple=True)
         if not len(row):
             return
-        inside = points[row, point]
-        which = self.which[item[row]]
+        inside, which = points[row, point], which[row]
         depth, up = _with_gradient(
             lambda where: -signed_distance_below_ground(where[:, None], self.terrains, which)[:, 0], inside
         )
@@ -234,6 +235,11 @@ class RefinementCost:
         sums.cost.index_add_(0, item[row], weight * depth.square())
         place = self._place(item[row], frame[row], self.surface.bodies[point])
         sums.add_flat(place, _wrench(up, inside - origin[row, 0]), weight * depth, weight)
+
+    def _beside_map(self, points: Tensor, which: Tensor) -> Bool[Tensor, "rows points"]:
+        size = self.terrains.cell_size[which, None, None]
+        cells = (points[..., :2] - self.terrains.min_point[which, None]) / size
+        return ((cells < -0.5) | (cells > self.terrains.shape[which, None] - 0.5)).any(-1)
 
     def _add_contact(self, sums: _Sums, item: Tensor, frame: Tensor, points: Tensor, origin: Tensor) -> None:
         labels = self._labels[item, frame]

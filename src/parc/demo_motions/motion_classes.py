@@ -25,9 +25,12 @@ from jaxtyping import Float
 
 from parc.demo_motions.footsteps import FootstepPlanner, Gait
 from parc.demo_motions.plan import SIDES, Plan, Side, Style
-from parc.demo_motions.routes import CELL_SIZE, Profile, straight_route, terrain_along, winding_route
+from parc.demo_motions.routes import CELL_SIZE, SPACING, Profile, Route, straight_route, terrain_along, winding_route
+from parc.demo_motions.ways import random_way
+from parc.terrain.heightfield import Heightfield
 
 MakePlan = Callable[[np.random.Generator], Plan]
+DrawGait = Callable[[np.random.Generator], Gait]
 MOTION_CLASSES: dict[str, MakePlan] = {}
 ORIGIN = np.zeros(2)
 
@@ -170,6 +173,77 @@ def jumping(random: np.random.Generator) -> Plan:
     return planner.plan(draw_style(random))
 
 
+@motion_class("ways_level")
+def ways_level(random: np.random.Generator) -> Plan:
+    """Walk or run along a way with corners, over level ground or from plateau to plateau."""
+    runs = bool(random.random() < 0.4)
+    if runs:
+        way = random_way(random, ORIGIN, any_heading(random), 1, lengths=(3.0, 5.0))
+        route, _ = way.rounded(random.uniform(1.2, 2.0))
+        ground = None
+    else:
+        way = random_way(random, ORIGIN, any_heading(random), int(random.integers(1, 4)), lengths=(0.9, 2.0))
+        route, _ = way.rounded(random.uniform(0.35, 0.7))
+        ground = random_steps(random, route.length, treads=(1.2, 2.4)) if random.random() < 0.5 else None
+    planner = facing_anywhere(random, terrain_along(random, [route], ground, anywhere=True), route)
+    follow(random, planner, route, running_gait if runs else walking_gait)
+    planner.stand(random.uniform(0.4, 0.7))
+    return planner.plan(draw_style(random))
+
+
+@motion_class("ways_blocks")
+def ways_blocks(random: np.random.Generator) -> Plan:
+    """Walk along a way with corners over steps of random height, up and down, that begin anywhere."""
+    way = random_way(random, ORIGIN, any_heading(random), int(random.integers(1, 3)), lengths=(1.0, 1.8))
+    route, _ = way.rounded(random.uniform(0.35, 0.6))
+    ground = random_steps(random, route.length, treads=(0.6, 1.2))
+    planner = facing_anywhere(random, terrain_along(random, [route], ground, anywhere=True), route)
+    follow(random, planner, route, careful_gait)
+    planner.stand(random.uniform(0.3, 0.6))
+    return planner.plan(draw_style(random))
+
+
+@motion_class("ways_stairs")
+def ways_stairs(random: np.random.Generator) -> Plan:
+    """Walk along a way with corners, up and down flights of stairs that begin and end anywhere on it."""
+    way = random_way(random, ORIGIN, along_cells(random), 1, lengths=(1.4, 2.4))
+    route, _ = way.rounded(random.uniform(0.35, 0.6))
+    ground = random_flights(random, route.length)
+    planner = facing_anywhere(random, terrain_along(random, [route], ground, anywhere=True), route)
+    follow(random, planner, route, careful_gait)
+    planner.stand(random.uniform(0.3, 0.6))
+    return planner.plan(draw_style(random))
+
+
+def facing_anywhere(random: np.random.Generator, terrain: Heightfield, route: Route) -> FootstepPlanner:
+    """Stand at the start of a route, facing it, or with the side or the back to it, and then turn to it."""
+    start, heading = route.at(0.0)
+    nearest, farthest = ((0, 0), (50, 120), (120, 180))[int(random.integers(3))]
+    angle = math.radians(random.uniform(nearest, farthest)) * random.choice([-1, 1])
+    planner = FootstepPlanner(terrain, straight_route(start, heading - angle, SPACING), any_side(random))
+    planner.stand(random.uniform(0.2, 0.6))
+    if angle:
+        planner.turn(start, heading - angle, angle, step_time=random.uniform(0.3, 0.4), widest=math.radians(65))
+    return planner
+
+
+def follow(random: np.random.Generator, planner: FootstepPlanner, route: Route, draw_gait: DrawGait) -> None:
+    """Go along a route at one pace or at two, or with a stop anywhere."""
+    first, second = draw_gait(random), draw_gait(random)
+    place = random.uniform(0.3, 0.7) * route.length
+    before, after = route.part(0.0, place), route.part(place, route.length)
+    match random.integers(3):
+        case 0:
+            planner.walk(route, first)
+        case 1:
+            planner.walk(before, first, stop=False)
+            planner.walk(after, second, start=False)
+        case _:
+            planner.walk(before, first)
+            planner.stand(random.uniform(0.1, 0.6))
+            planner.walk(after, second)
+
+
 def walking_gait(random: np.random.Generator) -> Gait:
     """Draw a way of walking, 0.8 to 1.5 m/s."""
     return Gait(
@@ -178,6 +252,11 @@ def walking_gait(random: np.random.Generator) -> Gait:
         flight=-random.uniform(0.07, 0.11),
         spread=random.uniform(0.075, 0.1),
     )
+
+
+def careful_gait(random: np.random.Generator) -> Gait:
+    """Draw a way of walking over steps, 0.7 to 1 m/s."""
+    return Gait(random.uniform(0.4, 0.5), random.uniform(0.5, 0.58), flight=-random.uniform(0.1, 0.14))
 
 
 def running_gait(random: np.random.Generator) -> Gait:
@@ -233,3 +312,37 @@ def edge_after(cells: int) -> float:
 def steps_at(edges: Float[np.ndarray, " edges"], heights: Float[np.ndarray, " levels"]) -> Profile:
     """Return ground that changes at distances `edges` (metres) from one of `heights` (metres, one more) to the next."""
     return lambda distance: heights[np.searchsorted(edges, distance)]
+
+
+def random_steps(
+    random: np.random.Generator, length: float, treads: tuple[float, float], rises: tuple[float, float] = (0.12, 0.38)
+) -> Profile:
+    """Return ground that steps up and down by random heights at random distances.
+
+    Args:
+        random: where every draw comes from.
+        length: of the route, metres.
+        treads: shortest and longest level part, metres.
+        rises: lowest and highest step, metres.
+    """
+    edges = random.uniform(0.4, 0.8) + np.cumsum(random.uniform(*treads, size=math.ceil(length / treads[0])))
+    edges -= edges[0] - random.uniform(0.4, 1.0)
+    edges = edges[edges < length - 0.3]
+    steps = random.choice([-1, 1], size=len(edges)) * random.uniform(*rises, size=len(edges))
+    return steps_at(edges, np.concatenate([[0.0], np.cumsum(steps)]))
+
+
+def random_flights(random: np.random.Generator, length: float) -> Profile:
+    """Return flights of stairs up and down, a step a cell, with landings, from anywhere to anywhere on `length` metres."""
+    edges: list[float] = []
+    steps: list[float] = []
+    place = random.uniform(0.5, 1.0)
+    while place < length - 0.3:
+        rise = random.choice([-1, 1]) * random.uniform(0.12, 0.2)
+        for _ in range(int(random.integers(2, 6))):
+            edges.append(place)
+            steps.append(rise)
+            place += CELL_SIZE
+        place += random.uniform(0.2, 0.8)
+    edges_on_way = [edge for edge in edges if edge < length - 0.3]
+    return steps_at(np.array(edges_on_way), np.concatenate([[0.0], np.cumsum(steps[: len(edges_on_way)])]))

@@ -33,6 +33,7 @@ MakePlan = Callable[[np.random.Generator], Plan]
 DrawGait = Callable[[np.random.Generator], Gait]
 MOTION_CLASSES: dict[str, MakePlan] = {}
 ORIGIN = np.zeros(2)
+LOW_STEPS = (0.105, 0.16)  # metres: as somebody takes them running
 
 
 def motion_class(name: str) -> Callable[[MakePlan], MakePlan]:
@@ -47,10 +48,13 @@ def motion_class(name: str) -> Callable[[MakePlan], MakePlan]:
 
 @motion_class("standing")
 def standing(random: np.random.Generator) -> Plan:
-    """Stand and shift the weight, look around, bend the knees; sometimes a small step aside."""
+    """Stand and shift the weight, look around, bend the knees, mostly before a step; sometimes step ahead, onto it too."""
     heading = any_heading(random)
-    route = straight_route(ORIGIN, heading, length=random.uniform(0.25, 0.45))
-    planner = FootstepPlanner(terrain_along(random, [route]), route, any_side(random), random.uniform(0.09, 0.15))
+    route = straight_route(ORIGIN, heading, length=random.uniform(0.25, 0.6))
+    step = random.choice([-1, 1]) * random.uniform(0.12, 0.35) if random.random() < 0.8 else 0.0
+    ground = steps_at(np.array([random.uniform(0.15, 0.35)]), np.array([0.0, step]))
+    terrain = terrain_along(random, [route], ground, anywhere=True)
+    planner = FootstepPlanner(terrain, route, any_side(random), random.uniform(0.09, 0.15))
     planner.stand(random.uniform(2.0, 3.0))
     if random.random() < 0.5:
         planner.walk(route, Gait(step_length=0.35))
@@ -61,9 +65,10 @@ def standing(random: np.random.Generator) -> Plan:
 
 @motion_class("walking")
 def walking(random: np.random.Generator) -> Plan:
-    """Walk along a winding way, over low bumps."""
-    route = winding_route(random, ORIGIN, any_heading(random), random.uniform(2.6, 6.5), sharpest=0.7)
-    terrain = terrain_along(random, [route], bumps=random.choice([0.0, 0.08, 0.15]))
+    """Walk along a winding way, over steps of random height."""
+    route = winding_route(random, ORIGIN, any_heading(random), random.uniform(2.6, 5.5), sharpest=0.7)
+    steps = random_steps(random, route.length, treads=(0.5, 1.2), rises=(0.11, 0.3))
+    terrain = terrain_along(random, [route], steps, anywhere=True)
     planner = FootstepPlanner(terrain, route, any_side(random))
     planner.stand(random.uniform(0.3, 0.6))
     planner.walk(route, walking_gait(random))
@@ -73,9 +78,10 @@ def walking(random: np.random.Generator) -> Plan:
 
 @motion_class("running")
 def running(random: np.random.Generator) -> Plan:
-    """Run along a way with gentle bends."""
+    """Run along a way with gentle bends, over steps of random height."""
     route = winding_route(random, ORIGIN, any_heading(random), random.uniform(7.0, 13.0), sharpest=0.25)
-    planner = FootstepPlanner(terrain_along(random, [route]), route, any_side(random))
+    steps = random_steps(random, route.length, treads=(1.2, 3.0), rises=LOW_STEPS)
+    planner = FootstepPlanner(terrain_along(random, [route], steps, anywhere=True), route, any_side(random))
     planner.stand(random.uniform(0.3, 0.5))
     planner.walk(route, running_gait(random))
     planner.stand(random.uniform(0.6, 0.9))
@@ -89,7 +95,9 @@ def turning(random: np.random.Generator) -> Plan:
     first = straight_route(ORIGIN, start, random.uniform(0.5, 1.2))
     angle = random.choice([-1, 1]) * random.uniform(math.radians(50), math.radians(170))
     second = straight_route(first.points[-1], start + angle, random.uniform(0.5, 1.2))
-    planner = FootstepPlanner(terrain_along(random, [first, second]), first, any_side(random))
+    ground = random_steps(random, first.length + second.length, treads=(0.4, 0.9), rises=(0.11, 0.3))
+    terrain = terrain_along(random, [first, second], ground, anywhere=True)
+    planner = FootstepPlanner(terrain, first, any_side(random))
     gait = walking_gait(random)
     planner.stand(random.uniform(0.3, 0.6))
     if random.random() < 0.6:
@@ -108,9 +116,9 @@ def turning(random: np.random.Generator) -> Plan:
 def stairs(random: np.random.Generator) -> Plan:
     """Go up or down a flight of stairs with a landing, or up and down again."""
     back = bool(random.random() < 0.4)
-    flight = int(random.integers(2, 4) if back else random.integers(3, 7))
+    flight = int(random.integers(2, 4) if back else random.integers(5, 8))
     rise = random.choice([-1, 1]) * random.uniform(0.12, 0.2)
-    before = edge_after(int(random.integers(1, 3)))
+    before = edge_after(int(random.integers(0, 3)))
     end = before + CELL_SIZE * (2 * flight + 1 if back else flight)
     route = straight_route(ORIGIN, along_cells(random), end + 1.5 * CELL_SIZE)
 
@@ -133,8 +141,8 @@ def blocks(random: np.random.Generator) -> Plan:
     tops = np.concatenate(
         [[0.0], random.choice([-1, 1]) * np.where(np.arange(4) % 2, 0.0, random.uniform(0.15, 0.4, 4))]
     )
-    edges = edge_after(0) + CELL_SIZE * np.cumsum(random.integers(2, 4, size=len(tops) - 1))
-    count = int(random.integers(2, 4))
+    edges = edge_after(0) + CELL_SIZE * np.cumsum(random.integers(1, 4, size=len(tops) - 1))
+    count = int(random.integers(3, 5))
     route = straight_route(ORIGIN, along_cells(random), float(edges[count - 1]) + random.uniform(0.5, 1.0))
     terrain = terrain_along(random, [route], steps_at(edges[:count], tops[: count + 1]))
     planner = FootstepPlanner(terrain, route, any_side(random))
@@ -154,8 +162,16 @@ def jumping(random: np.random.Generator) -> Plan:
     route = straight_route(ORIGIN, along_cells(random), length)
     landing = 0.0 if leap else random.uniform(-0.3, 0.2)
     deep = -random.uniform(0.8, 2.0)
-    terrain = terrain_along(random, [route], steps_at(np.array([before, before + gap]), np.array([0.0, deep, landing])))
-    planner = FootstepPlanner(terrain, route, any_side(random))
+    treads, rises = ((1.2, 3.0), LOW_STEPS) if leap else ((0.5, 1.2), (0.11, 0.25))
+    here = random_steps(random, before - 0.3, treads, rises)
+    there = random_steps(random, length - before - gap, treads, rises)
+
+    def profile(distance: Float[np.ndarray, " points"]) -> Float[np.ndarray, " points"]:
+        beyond = distance - before - gap
+        across = here(np.array([before])) + np.where(beyond < 0, deep, landing + there(beyond))
+        return np.where(distance < before, here(distance), across)
+
+    planner = FootstepPlanner(terrain_along(random, [route], profile), route, any_side(random))
     planner.stand(random.uniform(0.3, 0.5))
     start, end = before - 0.22, before + gap + 0.22
     if leap:
@@ -180,11 +196,12 @@ def ways_level(random: np.random.Generator) -> Plan:
     if runs:
         way = random_way(random, ORIGIN, any_heading(random), 1, lengths=(3.0, 5.0))
         route, _ = way.rounded(random.uniform(1.2, 2.0))
-        ground = None
+        ground = random_steps(random, route.length, treads=(1.2, 3.0), rises=LOW_STEPS)
     else:
         way = random_way(random, ORIGIN, any_heading(random), int(random.integers(1, 4)), lengths=(0.9, 2.0))
         route, _ = way.rounded(random.uniform(0.35, 0.7))
-        ground = random_steps(random, route.length, treads=(1.2, 2.4)) if random.random() < 0.5 else None
+        ground = random_steps(random, route.length, treads=(0.8, 1.6))
+    ground = ground if random.random() < 0.8 else None
     planner = facing_anywhere(random, terrain_along(random, [route], ground, anywhere=True), route)
     follow(random, planner, route, running_gait if runs else walking_gait)
     planner.stand(random.uniform(0.4, 0.7))
@@ -194,9 +211,9 @@ def ways_level(random: np.random.Generator) -> Plan:
 @motion_class("ways_blocks")
 def ways_blocks(random: np.random.Generator) -> Plan:
     """Walk along a way with corners over steps of random height, up and down, that begin anywhere."""
-    way = random_way(random, ORIGIN, any_heading(random), int(random.integers(1, 3)), lengths=(1.0, 1.8))
+    way = random_way(random, ORIGIN, any_heading(random), int(random.integers(1, 3)), lengths=(1.0, 1.6))
     route, _ = way.rounded(random.uniform(0.35, 0.6))
-    ground = random_steps(random, route.length, treads=(0.6, 1.2))
+    ground = random_steps(random, route.length, treads=(0.45, 0.9))
     planner = facing_anywhere(random, terrain_along(random, [route], ground, anywhere=True), route)
     follow(random, planner, route, careful_gait)
     planner.stand(random.uniform(0.3, 0.6))
@@ -206,7 +223,7 @@ def ways_blocks(random: np.random.Generator) -> Plan:
 @motion_class("ways_stairs")
 def ways_stairs(random: np.random.Generator) -> Plan:
     """Walk along a way with corners, up and down flights of stairs that begin and end anywhere on it."""
-    way = random_way(random, ORIGIN, along_cells(random), 1, lengths=(1.4, 2.4))
+    way = random_way(random, ORIGIN, along_cells(random), 1, lengths=(1.3, 2.1))
     route, _ = way.rounded(random.uniform(0.35, 0.6))
     ground = random_flights(random, route.length)
     planner = facing_anywhere(random, terrain_along(random, [route], ground, anywhere=True), route)
@@ -325,8 +342,8 @@ def random_steps(
         treads: shortest and longest level part, metres.
         rises: lowest and highest step, metres.
     """
-    edges = random.uniform(0.4, 0.8) + np.cumsum(random.uniform(*treads, size=math.ceil(length / treads[0])))
-    edges -= edges[0] - random.uniform(0.4, 1.0)
+    edges = np.cumsum(random.uniform(*treads, size=math.ceil(length / treads[0])))
+    edges -= edges[0] - random.uniform(0.4, 0.8)
     edges = edges[edges < length - 0.3]
     steps = random.choice([-1, 1], size=len(edges)) * random.uniform(*rises, size=len(edges))
     return steps_at(edges, np.concatenate([[0.0], np.cumsum(steps)]))
@@ -336,13 +353,13 @@ def random_flights(random: np.random.Generator, length: float) -> Profile:
     """Return flights of stairs up and down, a step a cell, with landings, from anywhere to anywhere on `length` metres."""
     edges: list[float] = []
     steps: list[float] = []
-    place = random.uniform(0.5, 1.0)
+    place = random.uniform(0.4, 0.8)
     while place < length - 0.3:
         rise = random.choice([-1, 1]) * random.uniform(0.12, 0.2)
         for _ in range(int(random.integers(2, 6))):
             edges.append(place)
             steps.append(rise)
             place += CELL_SIZE
-        place += random.uniform(0.2, 0.8)
+        place += random.uniform(0.0, 0.6)
     edges_on_way = [edge for edge in edges if edge < length - 0.3]
     return steps_at(np.array(edges_on_way), np.concatenate([[0.0], np.cumsum(steps[: len(edges_on_way)])]))

@@ -97,7 +97,7 @@ def terrain_along(
     level = np.zeros(len(points)) if profile is None else profile(distances)
     corridor = level[nearest]
     if bumps > 0:
-        patches = random.uniform(0, bumps, size=(rows // 2 + 1, columns // 2 + 1))
+        patches = bumps * random.beta(0.5, 0.5, size=(rows // 2 + 1, columns // 2 + 1))
         corridor = corridor + patches.repeat(2, axis=0).repeat(2, axis=1)[:rows, :columns]
     heights = np.where(away < CORRIDOR, corridor, heights) + random.uniform(-0.5, 0.5)
     return Heightfield(torch.from_numpy(heights).float(), torch.from_numpy(lowest).float(), CELL_SIZE)

@@ -20,9 +20,9 @@ from parc.anim.rotations import heading, rotate_xy, slerp, turn_about_z
 WINDOW_FRAMES, PREVIOUS_FRAMES, FPS = 15, 2, 30.0
 CHANGE = 0.1  # metres between the highest and the lowest ground of a window, from which on it changes
 LOOKAHEAD = 0.4  # metres ahead of the last frame's root that belong to a window's ground: about a foot that lands there
-# Where the ground is read that explains the rise, in the last previous frame, metres.
-AHEAD = torch.arange(-0.4, 1.61, 0.2)
-ASIDE = torch.tensor([-0.3, 0.0, 0.3])
+# Before or after the last previous frame, seconds: the ground that explains the rise is read where the root is then, if it goes
+# on as it went between the last two previous frames.
+AHEAD = torch.arange(-2, 9) / 10
 FOLDS = 5  # the clips are held out in turn, a fold of them at a time
 RIDGE = 1e-3  # share of each feature's own variance that is added to it: features that say the same share their part
 
@@ -35,7 +35,7 @@ class GroundWindows:
         changes: whether the ground under the root's way, and `LOOKAHEAD` further, changes by over `CHANGE`.
         rise: of the root from the last previous frame to the last frame, metres.
         pose: the previous frames, in the canonical frame of the last of them: places, rotation vectors, contact labels.
-        ground: heights around the last previous frame, relative to its root, metres.
+        ground: heights where the root goes (see `AHEAD`), relative to the last previous frame's root, metres.
     """
 
     changes: Bool[Tensor, " windows"]
@@ -57,13 +57,13 @@ def windows_of(clip: MotionClip) -> GroundWindows | None:
     below = clip.terrain.heights_at(clip.root_pos[:, :2])[frames]
     below = torch.cat([below, clip.terrain.heights_at(ahead)[frames[:, -1:]]], dim=1)
     now = starts + PREVIOUS_FRAMES - 1
-    points = torch.stack(torch.meshgrid(AHEAD, ASIDE, indexing="ij"), dim=-1).flatten(0, 1)
-    around = rotate_xy(points.expand(count, -1, -1), turn[now, None]) + clip.root_pos[now, None, :2]
+    velocity = (clip.root_pos[now] - clip.root_pos[now - 1])[:, None, :2] * FPS
+    way = clip.root_pos[now, None, :2] + velocity * AHEAD[:, None]
     return GroundWindows(
         changes=below.amax(1) - below.amin(1) > CHANGE,
         rise=clip.root_pos[frames[:, -1], 2] - clip.root_pos[now, 2],
         pose=_poses(clip, frames[:, :PREVIOUS_FRAMES], turn[now]),
-        ground=clip.terrain.heights_at(around) - clip.root_pos[now, 2, None],
+        ground=clip.terrain.heights_at(way) - clip.root_pos[now, 2, None],
     )
 
 
@@ -108,7 +108,7 @@ class GroundStatistics:
         if len(self._folds) < 2:
             return float("nan")
         total = sum(self._folds.values(), torch.zeros(1))
-        used = 1 + self._pose_size + (len(AHEAD) * len(ASIDE) if with_ground else 0)
+        used = 1 + self._pose_size + (len(AHEAD) if with_ground else 0)
         errors = sum(_squared_error(total - held_out, held_out, used) for held_out in self._folds.values())
         variance = float(total[-1, -1] - total[0, -1] ** 2 / total[0, 0])
         return 1 - errors / variance if variance > 1e-12 else float("nan")

@@ -1,6 +1,7 @@
 """Build a dataset from folders of clips: python -m parc.dataset FOLDER [FOLDER ...] [--output MANIFEST]."""
 
 import argparse
+import math
 from collections import Counter, defaultdict
 from dataclasses import replace
 from pathlib import Path
@@ -42,6 +43,7 @@ def build_dataset(options: argparse.Namespace) -> None:
     """Write the manifest and the contact sheet, and print the table."""
     from parc.anim.clip_files import read_clip
     from parc.anim.dataset import ClipDataset, clip_weights, write_manifest
+    from parc.anim.ground_statistics import GroundStatistics
     from parc.anim.library_cache import reason_to_exclude
     from parc.anim.mjcf import CharacterFile
     from parc.configuration.errors import UserError
@@ -55,6 +57,7 @@ def build_dataset(options: argparse.Namespace) -> None:
     character = CharacterFile(options.character).read()
     kept: list[ClipEntry] = []
     seconds: list[float] = []
+    ground = GroundStatistics()
     excluded: list[tuple[str, str]] = []
     for entry in dataset.entries():
         clip = read_clip(entry.path, character)
@@ -64,11 +67,12 @@ def build_dataset(options: argparse.Namespace) -> None:
         else:
             kept.append(entry)
             seconds.append(clip.seconds)
+            ground.add(clip, shown_class(entry))
     if not kept:
         raise UserError(f"{options.sources[0]}: every clip is left out ({excluded[0][0]}: {excluded[0][1]})")
     weights = clip_weights(kept, seconds)
     write_manifest(output, [replace(entry, weight=weight) for entry, weight in zip(kept, weights, strict=True)])
-    show_table(kept, seconds, weights)
+    show_table(kept, seconds, weights, ground)
     for reason, count in Counter(reason for _, reason in excluded).items():
         print(f"left out: {count} with {reason}")
     print(f"manifest: {output}")
@@ -81,26 +85,52 @@ def build_dataset(options: argparse.Namespace) -> None:
         print(f"contact sheet: {picture}")
 
 
-def show_table(kept: "list[ClipEntry]", clip_seconds: list[float], weights: list[float]) -> None:
-    """Print how many clips and seconds there are of each class, and its share of training."""
+def shown_class(entry: "ClipEntry") -> str:
+    """Return what a clip's class is called in the table."""
+    return entry.motion_class or "(from a manifest)"
+
+
+def show_table(
+    kept: "list[ClipEntry]", clip_seconds: list[float], weights: list[float], ground: "GroundStatistics"
+) -> None:
+    """Print clips, seconds and share of training of each class, and what the ground does in their windows."""
     from rich.console import Console
     from rich.table import Table
 
+    from parc.anim.ground_statistics import CHANGE, WINDOW_SECONDS
+
     clips, seconds, shares = Counter[str](), defaultdict[str, float](float), defaultdict[str, float](float)
     for entry, length, weight in zip(kept, clip_seconds, weights, strict=True):
-        name = entry.motion_class or "(from a manifest)"
+        name = shown_class(entry)
         clips[name] += 1
         seconds[name] += length
         shares[name] += weight / sum(weights)
     table = Table("class", show_footer=True)
-    for heading in ("clips", "seconds", "share of training"):
+    for heading in ("clips", "seconds", "share of training", "ground changes"):
         table.add_column(heading, justify="right")
     for name in sorted(clips):
-        table.add_row(name, str(clips[name]), f"{seconds[name]:.1f}", f"{100 * shares[name]:.1f} %")
-    footers = ["all", str(len(kept)), f"{sum(seconds.values()):.1f}", "100.0 %"]
+        numbers = (str(clips[name]), f"{seconds[name]:.1f}", f"{100 * shares[name]:.1f} %")
+        table.add_row(name, *numbers, _percent(ground.share_changing(name)))
+    footers = ["all", str(len(kept)), f"{sum(seconds.values()):.1f}", "100.0 %", _percent(ground.share_changing())]
     for column, footer in zip(table.columns, footers, strict=True):
         column.footer = footer
     Console(markup=False, emoji=False).print(table)
+    print(
+        f"ground changes: by over {100 * CHANGE:.0f} cm under the root and a step ahead, in windows of {WINDOW_SECONDS} s"
+    )
+    pose, both = (ground.rise_explained(with_ground) for with_ground in (False, True))
+    print(
+        f"rise of the root over a window, share of its variance explained by the previous states alone: {_share(pose)}"
+    )
+    print(f"  and by the ground ahead too: {_share(both)} (linear, on clips held out)")
+
+
+def _percent(share: float) -> str:
+    return "-" if math.isnan(share) else f"{100 * share:.1f} %"
+
+
+def _share(share: float) -> str:
+    return "-" if math.isnan(share) else f"{share:.2f}"
 
 
 if __name__ == "__main__":

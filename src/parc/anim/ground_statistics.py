@@ -4,7 +4,8 @@ A denoiser looks at its terrain only where that tells it what it does not know a
 give away every step up and down, there is nothing to look for.
 """
 
-from collections import defaultdict
+import math
+from collections import Counter
 from dataclasses import dataclass, replace
 
 import roma
@@ -18,6 +19,7 @@ from parc.anim.rotations import heading, rotate_xy, slerp, turn_about_z
 
 # Windows as the sampler's shipped options make them (conf/sampler).
 WINDOW_FRAMES, PREVIOUS_FRAMES, FPS = 15, 2, 30.0
+WINDOW_SECONDS = WINDOW_FRAMES / FPS
 CHANGE = 0.1  # metres between the highest and the lowest ground of a window, from which on it changes
 LOOKAHEAD = 0.4  # metres ahead of the last frame's root that belong to a window's ground: about a foot that lands there
 # Before or after the last previous frame, seconds: the ground that explains the rise is read where the root is then, if it goes
@@ -71,30 +73,33 @@ class GroundStatistics:
     """Figures of the windows of a set of clips, which are added one after the other and not kept."""
 
     def __init__(self) -> None:
-        self._changing: dict[str, float] = defaultdict(float)
-        self._weights: dict[str, float] = defaultdict(float)
+        self._changing = Counter[str]()
+        self._windows = Counter[str]()
         self._folds: dict[int, Tensor] = {}
         self._pose_size = 0
 
-    def add(self, clip: MotionClip, motion_class: str, weight: float) -> None:
-        """Count a clip's windows; together they weigh what the clip weighs in training."""
+    def add(self, clip: MotionClip, motion_class: str) -> None:
+        """Count the windows of a clip, every one of them alike."""
         windows = windows_of(clip)
         if windows is None:
             return
-        self._weights[motion_class] += weight
-        self._changing[motion_class] += weight * float(windows.changes.float().mean())
+        self._windows[motion_class] += len(windows.changes)
+        self._changing[motion_class] += int(windows.changes.sum())
         one = torch.ones(len(windows.rise), 1)
         rows = torch.cat([one, windows.pose, windows.ground, windows.rise[:, None]], dim=1).double()
         # A clip and its mirror image are held out together: one would give away the other.
         fold = int(place_of(motion_of(clip.name)) * FOLDS)
-        self._folds[fold] = self._folds.get(fold, 0) + weight / len(rows) * rows.T @ rows
+        self._folds[fold] = self._folds.get(fold, 0) + rows.T @ rows
         self._pose_size = windows.pose.shape[1]
 
     def share_changing(self, motion_class: str | None = None) -> float:
         """Return the share of the windows, of a class or of all, in which the ground changes by over `CHANGE`; NaN of none."""
-        classes = list(self._weights) if motion_class is None else [motion_class]
-        total = sum(self._weights.get(name, 0.0) for name in classes)
-        return sum(self._changing.get(name, 0.0) for name in classes) / total if total else float("nan")
+        windows, changing = self._windows, self._changing
+        if motion_class is None:
+            total, changed = windows.total(), changing.total()
+        else:
+            total, changed = windows[motion_class], changing[motion_class]
+        return changed / total if total else math.nan
 
     def rise_explained(self, with_ground: bool) -> float:
         """Return the share of the variance of the rise over a window that a linear prediction explains on clips held out.
@@ -106,12 +111,12 @@ class GroundStatistics:
             At most 1; NaN where all clips fall into one fold or nothing rises.
         """
         if len(self._folds) < 2:
-            return float("nan")
+            return math.nan
         total = sum(self._folds.values(), torch.zeros(1))
         used = 1 + self._pose_size + (len(AHEAD) if with_ground else 0)
         errors = sum(_squared_error(total - held_out, held_out, used) for held_out in self._folds.values())
         variance = float(total[-1, -1] - total[0, -1] ** 2 / total[0, 0])
-        return 1 - errors / variance if variance > 1e-12 else float("nan")
+        return 1 - errors / variance if variance > 1e-12 else math.nan
 
 
 def _squared_error(seen: Float[Tensor, "all all"], held_out: Float[Tensor, "all all"], used: int) -> float:

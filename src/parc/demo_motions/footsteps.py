@@ -93,7 +93,14 @@ class FootstepPlanner:
             centre, heading = route.at(route.length)
             self._step(self._place(self._next, centre, heading, STARTING.spread), STARTING.step_time, STARTING.flight)
 
-    def turn(self, centre: Float[np.ndarray, "2"], heading: float, angle: float, step_time: float = 0.4, widest: float = math.radians(42)) -> float:
+    def turn(
+        self,
+        centre: Float[np.ndarray, "2"],
+        heading: float,
+        angle: float,
+        step_time: float = 0.4,
+        widest: float = math.radians(42),
+    ) -> float:
         """Turn on the spot in small steps by `angle` from `heading`; returns the new heading.
 
         Args:

@@ -73,7 +73,11 @@ def route_of_headings(start: Float[np.ndarray, "2"], headings: Float[np.ndarray,
 
 
 def terrain_along(
-    random: np.random.Generator, routes: list[Route], profile: Profile | None = None, bumps: float = 0.0, anywhere: bool = False
+    random: np.random.Generator,
+    routes: list[Route],
+    profile: Profile | None = None,
+    bumps: float = 0.0,
+    anywhere: bool = False,
 ) -> Heightfield:
     """Return random blocks with a corridor along routes laid end to end.
 

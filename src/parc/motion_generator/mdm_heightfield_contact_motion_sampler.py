@@ -46,7 +46,9 @@ class TargetSettings:
                 raise UserError(f"sampler.target.{name} is {value}, expected 0 or more")
         if self.noise > self.near:
             # Who stands would be given a direction, drawn at random, that the motion does not follow.
-            raise UserError(f"sampler.target.noise is {self.noise}, expected at most sampler.target.near = {self.near} m")
+            raise UserError(
+                f"sampler.target.noise is {self.noise}, expected at most sampler.target.near = {self.near} m"
+            )
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,7 @@ def turning(random: np.random.Generator) -> Plan:
     first = straight_route(ORIGIN, start, random.uniform(0.5, 1.2))
     angle = random.choice([-1, 1]) * random.uniform(math.radians(50), math.radians(170))
     second = straight_route(first.points[-1], start + angle, random.uniform(0.5, 1.2))
-    ground = random_steps(random, first.length + second.length, treads=(0.4, 0.9), rises=(0.11, 0.3))
+    ground = random_steps(random, first.length + second.length, treads=(0.35, 0.7), rises=(0.11, 0.3))
     terrain = terrain_along(random, [first, second], ground, anywhere=True)
     planner = FootstepPlanner(terrain, first, any_side(random))
     gait = walking_gait(random)
@@ -195,12 +195,12 @@ def ways_level(random: np.random.Generator) -> Plan:
     runs = bool(random.random() < 0.4)
     if runs:
         way = random_way(random, ORIGIN, any_heading(random), 1, lengths=(3.0, 5.0))
-        route, _ = way.rounded(random.uniform(1.2, 2.0))
+        route, _ = way.rounded(random.uniform(1.8, 2.6))
         ground = random_steps(random, route.length, treads=(1.2, 3.0), rises=LOW_STEPS)
     else:
         way = random_way(random, ORIGIN, any_heading(random), int(random.integers(1, 4)), lengths=(0.9, 2.0))
         route, _ = way.rounded(random.uniform(0.35, 0.7))
-        ground = random_steps(random, route.length, treads=(0.8, 1.6))
+        ground = random_steps(random, route.length, treads=(0.7, 1.4))
     ground = ground if random.random() < 0.8 else None
     planner = facing_anywhere(random, terrain_along(random, [route], ground, anywhere=True), route)
     follow(random, planner, route, running_gait if runs else walking_gait)

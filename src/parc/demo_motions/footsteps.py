@@ -93,25 +93,10 @@ class FootstepPlanner:
             centre, heading = route.at(route.length)
             self._step(self._place(self._next, centre, heading, STARTING.spread), STARTING.step_time, STARTING.flight)
 
-    def turn(
-        self,
-        centre: Float[np.ndarray, "2"],
-        heading: float,
-        angle: float,
-        step_time: float = 0.4,
-        widest: float = math.radians(42),
-    ) -> float:
-        """Turn on the spot in small steps by `angle` from `heading`; returns the new heading.
-
-        Args:
-            centre: between the feet, world, metres.
-            heading: before, radians.
-            angle: left is positive, radians.
-            step_time: of each foot's step, seconds.
-            widest: how far both feet turn at most before the first of them steps again, radians.
-        """
+    def turn(self, centre: Float[np.ndarray, "2"], heading: float, angle: float, step_time: float = 0.4) -> float:
+        """Turn on the spot in small steps by `angle` (radians) from `heading`; returns the new heading."""
         self._next = "left" if angle > 0 else "right"  # the foot that is inside opens the turn
-        count = max(1, math.ceil(abs(angle) / widest))
+        count = max(1, math.ceil(abs(angle) / math.radians(42)))
         for part in range(1, count + 1):
             for _ in SIDES:
                 turned = heading + angle * part / count

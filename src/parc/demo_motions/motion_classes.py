@@ -25,9 +25,8 @@ from jaxtyping import Float
 
 from parc.demo_motions.footsteps import FootstepPlanner, Gait
 from parc.demo_motions.plan import SIDES, Plan, Side, Style
-from parc.demo_motions.routes import CELL_SIZE, SPACING, Profile, Route, straight_route, terrain_along, winding_route
-from parc.demo_motions.ways import random_way
-from parc.terrain.heightfield import Heightfield
+from parc.demo_motions.routes import CELL_SIZE, Profile, Route, straight_route, terrain_along, winding_route
+from parc.demo_motions.ways import after_turn, random_way
 
 MakePlan = Callable[[np.random.Generator], Plan]
 DrawGait = Callable[[np.random.Generator], Gait]
@@ -202,10 +201,7 @@ def ways_level(random: np.random.Generator) -> Plan:
         route, _ = way.rounded(random.uniform(0.35, 0.7))
         ground = random_steps(random, route.length, treads=(0.7, 1.4))
     ground = ground if random.random() < 0.8 else None
-    planner = facing_anywhere(random, terrain_along(random, [route], ground, anywhere=True), route)
-    follow(random, planner, route, running_gait if runs else walking_gait)
-    planner.stand(random.uniform(0.4, 0.7))
-    return planner.plan(draw_style(random))
+    return follow(random, route, ground, running_gait if runs else walking_gait)
 
 
 @motion_class("ways_blocks")
@@ -213,11 +209,7 @@ def ways_blocks(random: np.random.Generator) -> Plan:
     """Walk along a way with corners over steps of random height, up and down, that begin anywhere."""
     way = random_way(random, ORIGIN, any_heading(random), int(random.integers(1, 3)), lengths=(1.0, 1.6))
     route, _ = way.rounded(random.uniform(0.35, 0.6))
-    ground = random_steps(random, route.length, treads=(0.45, 0.9))
-    planner = facing_anywhere(random, terrain_along(random, [route], ground, anywhere=True), route)
-    follow(random, planner, route, careful_gait)
-    planner.stand(random.uniform(0.3, 0.6))
-    return planner.plan(draw_style(random))
+    return follow(random, route, random_steps(random, route.length, treads=(0.45, 0.9)), careful_gait)
 
 
 @motion_class("ways_stairs")
@@ -225,38 +217,49 @@ def ways_stairs(random: np.random.Generator) -> Plan:
     """Walk along a way with corners, up and down flights of stairs that begin and end anywhere on it."""
     way = random_way(random, ORIGIN, along_cells(random), 1, lengths=(1.3, 2.1))
     route, _ = way.rounded(random.uniform(0.35, 0.6))
-    ground = random_flights(random, route.length)
-    planner = facing_anywhere(random, terrain_along(random, [route], ground, anywhere=True), route)
-    follow(random, planner, route, careful_gait)
+    return follow(random, route, random_flights(random, route.length), careful_gait)
+
+
+def follow(random: np.random.Generator, route: Route, ground: Profile | None, draw_gait: DrawGait) -> Plan:
+    """Face a route, or stand with the side or the back to it and turn while setting off; go along it and stop at its end.
+
+    Args:
+        random: where every draw comes from.
+        route: the way, after the turn.
+        ground: at distances along the route, metres; level by default.
+        draw_gait: draws a way of walking or running.
+    """
+    nearest, farthest = ((0, 0), (50, 120), (120, 180))[int(random.integers(3))]
+    angle = math.radians(random.uniform(nearest, farthest)) * random.choice([-1, 1])
+    whole, turned = after_turn(route, angle, random.uniform(0.28, 0.4))
+    terrain = terrain_along(
+        random, [whole], None if ground is None else lambda distance: ground(distance - turned), anywhere=True
+    )
+    planner = FootstepPlanner(terrain, whole, "left" if angle > 0 else "right" if angle < 0 else any_side(random))
+    planner.stand(random.uniform(0.1, 0.4))
+    if angle:
+        around = Gait(random.uniform(0.3, 0.38), random.uniform(0.36, 0.42), flight=-0.08, spread=0.1)
+        planner.walk(whole.part(0.0, turned), around, start=False, stop=False)
+    go_along(random, planner, whole.part(turned, whole.length), draw_gait, start=not angle)
     planner.stand(random.uniform(0.3, 0.6))
     return planner.plan(draw_style(random))
 
 
-def facing_anywhere(random: np.random.Generator, terrain: Heightfield, route: Route) -> FootstepPlanner:
-    """Stand at the start of a route, facing it, or with the side or the back to it, and then turn to it."""
-    start, heading = route.at(0.0)
-    nearest, farthest = ((0, 0), (50, 120), (120, 180))[int(random.integers(3))]
-    angle = math.radians(random.uniform(nearest, farthest)) * random.choice([-1, 1])
-    planner = FootstepPlanner(terrain, straight_route(start, heading - angle, SPACING), any_side(random))
-    planner.stand(random.uniform(0.2, 0.6))
-    if angle:
-        planner.turn(start, heading - angle, angle, step_time=random.uniform(0.3, 0.4), widest=math.radians(65))
-    return planner
-
-
-def follow(random: np.random.Generator, planner: FootstepPlanner, route: Route, draw_gait: DrawGait) -> None:
-    """Go along a route at one pace or at two, or with a stop anywhere."""
+def go_along(
+    random: np.random.Generator, planner: FootstepPlanner, route: Route, draw_gait: DrawGait, start: bool
+) -> None:
+    """Go along a route at one pace or at two, or with a stop anywhere; `start` from standing, or go on."""
     first, second = draw_gait(random), draw_gait(random)
     place = random.uniform(0.3, 0.7) * route.length
     before, after = route.part(0.0, place), route.part(place, route.length)
     match random.integers(3):
         case 0:
-            planner.walk(route, first)
+            planner.walk(route, first, start=start)
         case 1:
-            planner.walk(before, first, stop=False)
+            planner.walk(before, first, start=start, stop=False)
             planner.walk(after, second, start=False)
         case _:
-            planner.walk(before, first)
+            planner.walk(before, first, start=start)
             planner.stand(random.uniform(0.1, 0.6))
             planner.walk(after, second)
 

@@ -86,3 +86,19 @@ def random_way(
         headings = heading + np.concatenate([[0.0], np.cumsum(turns)])
         if np.ptp(headings) <= WIDEST_FAN:
             return Way(start, headings, random.uniform(*lengths, size=corners + 1))
+
+
+def after_turn(route: Route, angle: float, radius: float) -> tuple[Route, float]:
+    """Return the route that begins where another does and turns to it by `angle` (radians, left is positive) on an arc.
+
+    Args:
+        route: the other one; it follows the arc.
+        angle: 0 for no arc.
+        radius: of the arc, metres.
+
+    Returns:
+        The whole, and the length of the arc, metres.
+    """
+    count = round(abs(angle) * radius / SPACING)
+    before = route.headings[0] - angle * (1 - (np.arange(count) + 0.5) / max(count, 1))
+    return route_of_headings(route.points[0], np.concatenate([before, route.headings])), count * SPACING

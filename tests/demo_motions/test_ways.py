@@ -13,7 +13,6 @@ from parc.demo_motions.feet import move_foot
 from parc.demo_motions.footsteps import FootstepPlanner, Gait
 from parc.demo_motions.motion_classes import (
     MOTION_CLASSES,
-    facing_anywhere,
     follow,
     random_flights,
     random_steps,
@@ -21,7 +20,7 @@ from parc.demo_motions.motion_classes import (
 )
 from parc.demo_motions.plan import Style
 from parc.demo_motions.routes import SPACING, straight_route, terrain_along
-from parc.demo_motions.ways import Way, random_way
+from parc.demo_motions.ways import Way, after_turn, random_way
 
 WAYS = ("ways_level", "ways_blocks", "ways_stairs")
 seeds = st.integers(0, 2**31)
@@ -80,14 +79,10 @@ def test_a_way_never_comes_back_to_itself(seed):
     assert distances[far_apart].min(initial=9.0) > 0.2
 
 
-def turned_to_the_way(seed):
-    """Return how far (radians) a walker begins turned away from its way, and the plan."""
+def walk_along_a_way(seed):
     random = np.random.default_rng(seed)
     way = random_way(random, np.zeros(2), 0.3, 1, (1.5, 2.0))
-    route, _ = way.rounded(0.5)
-    planner = facing_anywhere(random, terrain_along(random, [route]), route)
-    follow(random, planner, route, walking_gait)
-    return planner.plan(Style()), way
+    return follow(random, way.rounded(0.5)[0], None, walking_gait), way
 
 
 def facing(steps):
@@ -98,7 +93,7 @@ def facing(steps):
 def test_walkers_begin_facing_the_way_or_with_the_side_or_the_back_to_it_and_end_facing_it():
     away = []
     for seed in range(40):
-        plan, way = turned_to_the_way(seed)
+        plan, way = walk_along_a_way(seed)
         away.append(abs(facing(plan.footsteps[:2]) - way.headings[0]))
         assert facing(plan.footsteps[-2:]) == pytest.approx(way.headings[-1], abs=0.02)
     away = np.degrees(away)
@@ -108,11 +103,24 @@ def test_walkers_begin_facing_the_way_or_with_the_side_or_the_back_to_it_and_end
     assert away.max() <= 180 + 1e-6
 
 
-def test_a_walker_with_the_back_to_the_way_turns_before_it_goes():
-    seed = next(seed for seed in range(40) if abs(facing(turned_to_the_way(seed)[0].footsteps[:2]) - 0.3) > 2.2)
-    plan, way = turned_to_the_way(seed)
-    gone = next(step for step in plan.footsteps if math.hypot(step.x, step.y) > 0.4)
+def test_a_walker_with_the_back_to_the_way_has_turned_to_it_within_a_metre():
+    seed = next(seed for seed in range(40) if abs(facing(walk_along_a_way(seed)[0].footsteps[:2]) - 0.3) > 2.2)
+    plan, way = walk_along_a_way(seed)
+    gone = next(step for step in plan.footsteps if math.hypot(step.x, step.y) > 1.0)
     assert abs(gone.yaw - way.headings[0]) < math.radians(20)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.floats(-3.1, 3.1), st.floats(0.3, 0.6))
+def test_the_arc_before_a_route_turns_from_elsewhere_to_its_heading_and_goes_on_along_it(angle, radius):
+    route = straight_route(np.array([1.0, 2.0]), 0.7, 1.5)
+    whole, turned = after_turn(route, angle, radius)
+    assert turned == pytest.approx(abs(angle) * radius, abs=SPACING)
+    assert whole.points[0] == pytest.approx(route.points[0])
+    assert whole.headings[0] == pytest.approx(0.7 - angle, abs=SPACING / radius)
+    assert np.abs(np.diff(whole.headings)).max() < 1.5 * SPACING / radius
+    moved = whole.part(turned, whole.length)
+    assert moved.points - moved.points[0] == pytest.approx(route.points - route.points[0], abs=1e-9)
 
 
 @pytest.mark.parametrize("motion_class", WAYS)

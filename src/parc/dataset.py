@@ -13,6 +13,7 @@ from parc.configuration.program import run_program
 
 if TYPE_CHECKING:
     from parc.anim.dataset import ClipEntry
+    from parc.anim.ground_statistics import GroundStatistics
 
 
 def main() -> None:

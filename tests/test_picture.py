@@ -4,10 +4,12 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from generated_clips import making
 from parc.anim.clip_files import write_clip
 from parc.configuration.errors import UserError
 from parc.picture import draw_picture
@@ -62,6 +64,15 @@ def test_the_picture_is_named_after_the_path_and_lies_in_the_current_folder(clip
         assert is_png(elsewhere / name)
     assert files_below(elsewhere) == {elsewhere / name for name in expected}
     assert files_below(clips) | files_below(run) == before
+
+
+def test_a_generated_clip_is_drawn_with_its_path(humanoid, elsewhere, coarse_pictures):
+    clip = random_clip(humanoid, name="boxes_00017", cells=(12, 12), frames=16)
+    for name, drawn in (("plain", clip), ("generated", replace(clip, path_nodes=clip.root_pos[::5], made=making()))):
+        write_clip(elsewhere / f"{name}.safetensors", drawn)
+        assert draw_picture([elsewhere / f"{name}.safetensors"]) == Path(f"{name}.png")
+    pictures = [(elsewhere / f"{name}.png").read_bytes() for name in ("plain", "generated")]
+    assert is_png(elsewhere / "generated.png") and pictures[0] != pictures[1]
 
 
 def test_a_metrics_file_stands_for_its_run(run, elsewhere):

@@ -2,9 +2,12 @@ from dataclasses import replace
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from generated_clips import making
 from parc.anim.character import Character
-from parc.anim.mirror import mirror_bodies, mirror_clip, mirror_rotations
+from parc.anim.mirror import mirror_bodies, mirror_clip, mirror_rotations, mirrored_name
 from parc.anim.surface_points import surface_points
 from parc.configuration.errors import UserError
 from synthetic_clips import random_clip, random_rotations
@@ -54,13 +57,28 @@ def test_labels_bounds_and_path_follow(humanoid):
     assert torch.equal(mirrored.path_nodes, clip.path_nodes * FLIP)
 
 
-def test_mirroring_twice_gives_the_clip_back(humanoid):
-    clip = random_clip(humanoid, seed=5)
-    twice = mirror_clip(mirror_clip(clip, humanoid), humanoid)
-    for field in ("root_pos", "root_rot", "joint_rot", "contacts"):
-        assert torch.equal(getattr(twice, field), getattr(clip, field))
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 2**31),
+    name=st.sampled_from(["clip", "clip_mirrored", "_mirrored", "mirrored_clip"]),
+    cells=st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    nodes=st.integers(0, 5),
+)
+def test_mirroring_twice_gives_the_clip_back(humanoid, seed, name, cells, nodes):
+    clip = random_clip(humanoid, seed, name=name, cells=cells, frames=4)
+    clip = replace(clip, height_bounds=torch.rand(*cells, 2), path_nodes=torch.rand(nodes, 3), made=making())
+    once = mirror_clip(clip, humanoid)
+    twice = mirror_clip(once, humanoid)
+    for field in ("root_pos", "root_rot", "joint_rot", "contacts", "height_bounds", "path_nodes"):
+        assert torch.equal(getattr(twice, field), getattr(clip, field)), field
     assert torch.equal(twice.terrain.heights, clip.terrain.heights)
-    torch.testing.assert_close(twice.terrain.min_point, clip.terrain.min_point)
+    torch.testing.assert_close(twice.terrain.min_point, clip.terrain.min_point, atol=1e-5, rtol=0)
+    assert (twice.name, twice.made, twice.fps, twice.loop_mode) == (clip.name, clip.made, clip.fps, clip.loop_mode)
+    assert once.name != clip.name and once.made != clip.made
+
+
+def test_the_mirrored_name_is_the_name_with_an_ending_or_without_it():
+    assert [mirrored_name(name) for name in ("walk_3", "walk_3_mirrored")] == ["walk_3_mirrored", "walk_3"]
 
 
 def test_dofs_of_the_other_side_change_the_signs_of_x_and_z(humanoid):

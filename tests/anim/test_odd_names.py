@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from parc.anim.clip_files import read_clip
 from parc.anim.dataset import ClipDataset, ClipEntry, read_manifest, write_manifest
 from parc.anim.file_digests import file_digests
+from parc.anim.ground_statistics import GroundStatistics
 from parc.configuration.errors import UserError
 from parc.dataset import show_table
 
@@ -99,6 +100,6 @@ def test_files_that_are_too_large_for_a_clip_are_refused_unread(tmp_path, humano
 
 def test_the_table_of_a_dataset_shows_classes_as_they_are_called(tmp_path, capsys):
     names = ["[/walk]", "[bold]run[/]", ":smile:"]
-    show_table([ClipEntry(tmp_path / f"{name}.pkl", name) for name in names], [1.0] * 3, [1.0] * 3)
+    show_table([ClipEntry(tmp_path / f"{name}.pkl", name) for name in names], [1.0] * 3, [1.0] * 3, GroundStatistics())
     said = capsys.readouterr().out
     assert [name for name in names if name not in said] == []

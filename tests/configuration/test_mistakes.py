@@ -143,6 +143,10 @@ MISTAKES = [
     ),
     ("sampler.target.noise=-1", "sampler.target.noise (override sampler.target.noise=-1) is -1.0, expected 0 or more"),
     (
+        "sampler.target.noise=0.2",
+        "sampler.target.noise (override sampler.target.noise=0.2) is 0.2, expected at most sampler.target.near = 0.1 m",
+    ),
+    (
         "trainer.warmup_steps=9 trainer.epochs=3 trainer.iters_per_epoch=2",
         "trainer.warmup_steps (override trainer.warmup_steps=9) is 9, expected fewer than epochs x iters_per_epoch = 6",
     ),

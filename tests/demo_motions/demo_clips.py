@@ -7,6 +7,7 @@ from parc.anim.mjcf import CharacterFile
 from parc.anim.motion_clip import MotionClip
 from parc.anim.surface_points import BodyPoints, surface_points
 from parc.demo_motions.generator import class_of, make_clip
+from parc.demo_motions.motion_classes import MOTION_CLASSES
 
 
 @cache
@@ -22,4 +23,4 @@ def clip_of_seed(seed: int) -> MotionClip:
 
 
 def seeds_of_class(motion_class: str, count: int) -> list[int]:
-    return [seed for seed in range(7 * count) if class_of(seed) == motion_class]
+    return [seed for seed in range(len(MOTION_CLASSES) * count) if class_of(seed) == motion_class]

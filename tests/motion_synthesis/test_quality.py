@@ -109,3 +109,9 @@ def test_the_best_of_each_path_are_chosen_and_others_refused_for_their_first_rea
     assert {reason: count for reason, count in refused.items() if count} == expected
     quality.contact[1] = 30.0
     assert SELECTION.choose(motions, quality)[0] == [2, 0]
+
+
+def test_motions_of_one_frame_have_a_quality_too(humanoid, surface):
+    sunk = quality_of(standing(humanoid, surface, batch=2, frames=1, above=-0.05), level(), humanoid, surface, FPS)
+    assert sunk.deepest.tolist() == pytest.approx([0.05, 0.05], abs=1e-4)
+    assert not sunk.largest_step.any() and not sunk.fastest_body.any() and not sunk.seconds_in_air.any()

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from paper_settings import GRID, TARGET
-from parc.anim.heldout_clips import HeldoutSplit
+from parc.anim.heldout_clips import split_of_older_run
 from parc.configuration.composing import pieces_of_option
 from parc.configuration.pieces import recipe
 from parc.motion_generator.canonical_frame import RelativeZStyle
@@ -70,5 +70,7 @@ def write_walker(path: Path, humanoid, sway: float = 0.0) -> Path:
         step=1, epoch=1, skipped=0, skipped_in_a_row=0, wandb_id=None, continues_average=False, epoch_steps=0,
         averaged_steps=0,
     )  # fmt: skip
-    write_checkpoint(path, Checkpoint({}, {}, {}, {}, STATISTICS, config, humanoid, {}, HeldoutSplit(), state, {}))
+    write_checkpoint(
+        path, Checkpoint({}, {}, {}, {}, STATISTICS, config, humanoid, {}, split_of_older_run([]), state, {})
+    )
     return path

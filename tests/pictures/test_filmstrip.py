@@ -8,6 +8,7 @@ import pytest
 import torch
 from standing_clips import standing_clip
 
+from generated_clips import making
 from parc.anim.clip_files import read_clip
 from parc.configuration.errors import UserError
 from parc.pictures.filmstrip import draw_filmstrip, filmstrip_figure
@@ -68,6 +69,35 @@ def test_the_title_says_name_seconds_and_frames_as_they_are(figure):
     texts = [text.get_text() for text in figure.texts]
     assert texts[0] == "$odd_name$"
     assert texts[1] == "0.80 s  ·  24 frames at 30 frames/s"
+
+
+def test_the_picture_of_a_generated_clip_says_how_it_was_made_and_shows_the_path_to_follow(clip, humanoid, figure):
+    nodes = torch.tensor([[2.6, 4.4, 0.0], [4.0, 4.4, 0.0]])
+    made = making(model="/data/$iter1$/p1_train_gen/final_model.ckpt", mirrored=True)
+    generated = filmstrip_figure(replace(clip, made=made, path_nodes=nodes), humanoid, poses=2)
+    caption = generated.texts[2]
+    assert caption.get_text() == (
+        "terrain of 20 x 20 cells of 0.4 m  ·  motion 17 of seed 5, candidate 3, mirrored  ·  "
+        "model 4f3a9c21 (p1_train_gen/final_model.ckpt), guidance 0.5  ·  penetration 1.25, contact 0.125, total 0.138"
+    )
+    generated.canvas.draw()
+    box = caption.get_window_extent()
+    assert box.x0 > 0 and box.x1 < 1920 and box.y0 > 0
+    for panel in generated.axes[1:]:
+        assert box.y1 < panel.texts[0].get_window_extent().y0
+    assert "path to follow" in legend(generated)
+    assert len(figure.texts) == 2 and "path to follow" not in legend(figure)
+
+
+def legend(figure) -> list[str]:
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_a_long_caption_stays_on_the_slide(clip, humanoid):
+    losses = {f"a loss with quite a long name, number {number}": 1e-3 for number in range(6)}
+    generated = filmstrip_figure(replace(clip, made=making(losses=losses)), humanoid, poses=2)
+    generated.canvas.draw()
+    assert generated.texts[2].get_window_extent().x1 < 1920
 
 
 def test_a_clip_of_two_frames_has_two_panels(humanoid):

@@ -1,6 +1,7 @@
 """The ground near a motion, the bodies on it, and what hides what."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,7 +14,14 @@ from standing_clips import CELL, standing_clip
 from parc.anim.clip_files import read_clip
 from parc.pictures.camera import camera_around, view_axes
 from parc.pictures.motion_scene import MotionScene, _share_seen, build_scene, camera_on_motion, render_scene
-from parc.pictures.posed_bodies import FIRST_BODY_GROUP, frames_apart, frames_spread_over, pose_bodies
+from parc.pictures.palette import PATH_NODES, rgb
+from parc.pictures.posed_bodies import (
+    FIRST_BODY_GROUP,
+    PATH_NODES_GROUP,
+    frames_apart,
+    frames_spread_over,
+    pose_bodies,
+)
 from parc.pictures.ray_casting import Kind, cast_rays
 from parc.pictures.terrain_blocks import DEEPEST, MARGIN, block_shapes, blocks_near
 from parc.terrain.heightfield import Heightfield
@@ -23,7 +31,7 @@ FROM_PLUS_Y = view_axes(math.pi / 2, math.radians(20))
 
 
 def seen_from(scene: MotionScene, axes, frames, width=240, height=240):
-    turned = MotionScene(scene.clip, scene.character, scene.posed, scene.blocks, scene.ground, axes)
+    turned = replace(scene, axes=axes)
     camera = camera_on_motion(turned, width, height)
     return camera, render_scene(turned, camera, frames)
 
@@ -151,6 +159,46 @@ def test_the_root_path_is_drawn_and_casts_no_outline(humanoid):
     camera, rendering = seen_from(scene, FROM_MINUS_Y, [0, 23], 600, 300)
     column, row, _ = camera.project(scene.posed.positions[12, 0])
     assert rendering.kinds[int(row), int(column)] == Kind.PATH
+
+
+def nodes_seen(scene: MotionScene, nodes: list[list[float]]) -> list[bool]:
+    """Say which places (x, y, z, metres) show a node of the path to follow, seen from above."""
+    camera, rendering = seen_from(scene, view_axes(0.0, math.pi / 2), [0], 600, 600)
+    columns, rows, _ = camera.project(np.array(nodes)).T.astype(int)
+    inside = (rows >= 0) & (rows < 600) & (columns >= 0) & (columns < 600)
+    groups = rendering.groups[rows.clip(0, 599), columns.clip(0, 599)]
+    return (inside & (groups == PATH_NODES_GROUP)).tolist()
+
+
+def test_nodes_of_the_path_to_follow_are_drawn_where_they_are_on_the_ground_that_is_drawn(humanoid):
+    heights = torch.zeros(20, 20)
+    heights[10, 12], heights[8, 12] = 0.4, -9.0  # a block, and a pit that is cut off
+    clip = standing_clip(humanoid, heights, start=(3.0, 4.0), end=(5.0, 4.0))
+    corner = torch.tensor([10.0, -7.0, 0.0])
+    clip = replace(clip, root_pos=clip.root_pos + corner, terrain=replace(clip.terrain, min_point=corner[:2]))
+    nodes = [
+        [12.4, -2.4, 0.0],
+        [13.2, -2.2, -9.0],
+        [14.0, -2.2, 0.4],
+        [14.8, -2.2, 0.0],
+        [17.6, 0.6, 0.0],
+        [7.0, -3.0, 0.0],
+    ]
+    scene = build_scene(replace(clip, path_nodes=torch.tensor(nodes)), humanoid, 600, 300)
+    assert nodes_seen(scene, nodes) == [True, True, True, True, False, False]
+    assert not any(nodes_seen(scene, [[13.6, -2.2, 0.0], [12.4, -3.6, 0.0]]))
+    torch.testing.assert_close(torch.tensor(scene.nodes[[0, 2, 3]]).float(), torch.tensor(nodes)[[0, 2, 3]])
+    assert scene.nodes[1, 2] == pytest.approx(scene.blocks.floor) and scene.blocks.floor > -1
+    without = build_scene(clip, humanoid, 600, 300)
+    assert len(without.nodes) == 0 and not any(nodes_seen(without, nodes))
+
+
+def test_nodes_have_a_colour_of_their_own(humanoid):
+    clip = standing_clip(humanoid, torch.zeros(20, 20), start=(3.0, 4.0), end=(5.0, 4.0))
+    clip = replace(clip, path_nodes=torch.tensor([[4.0, 4.8, 0.0]]))
+    _, rendering = seen_from(build_scene(clip, humanoid, 600, 300), FROM_PLUS_Y, [0], 600, 300)
+    colour = rendering.colours[rendering.groups == PATH_NODES_GROUP].mean(0)
+    np.testing.assert_allclose(colour / colour.max(), rgb(PATH_NODES) / rgb(PATH_NODES).max(), atol=0.15)
 
 
 def test_bodies_darken_the_ground_they_stand_on(humanoid):

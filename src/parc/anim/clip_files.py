@@ -1,5 +1,6 @@
 """Reading and writing clip files: our own format, and PARC's pickles for reading."""
 
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import safetensors.torch
 from torch import Tensor
 
 from parc.anim.character import Character
+from parc.anim.making import making_as_text, making_from_text
 from parc.anim.motion_clip import MotionClip, checked_clip
 from parc.anim.parc_pickle import read_parc_pickle
 from parc.configuration.errors import UserError
@@ -44,7 +46,7 @@ def read_clip(path: Path, character: Character) -> MotionClip:
 
 
 def write_clip(path: Path, clip: MotionClip) -> None:
-    """Write a clip in our own format: a safetensors file, so that reading it runs no code.
+    """Write a clip in our own format: a safetensors file, so that reading it runs no code. The same clip gives the same bytes.
 
     Raises:
         UserError: the path does not end in `.safetensors` or cannot be written.
@@ -69,8 +71,24 @@ def write_clip(path: Path, clip: MotionClip) -> None:
         "dx": repr(clip.terrain.cell_size),
         "loop_mode": clip.loop_mode.value,
     }
+    if clip.made is not None:
+        metadata["made"] = making_as_text(clip.made)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_whole(path, lambda part: safetensors.torch.save_file(tensors, part, metadata))
+    content = _with_sorted_metadata(safetensors.torch.save(tensors, metadata))
+    write_whole(path, lambda part: part.write_bytes(content))
+
+
+def _with_sorted_metadata(content: bytes) -> bytes:
+    """Return the content of a safetensors file with its metadata in order.
+
+    The library writes them in any order, and a file that is made again, bit for bit, must have the digest that it had.
+    """
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # tensors begin at a multiple of 8
+    return len(text).to_bytes(8, "little") + text + content[8 + length :]
 
 
 def _read_ours(path: Path) -> dict[str, Any]:
@@ -91,7 +109,8 @@ def _read_ours(path: Path) -> dict[str, Any]:
         if not tensor.is_floating_point():
             raise UserError(f"{path}: {name} holds {tensor.dtype}, expected floating-point numbers")
     numbers = {name: _number(path, name, metadata[name]) for name in _NUMBERS}
-    return _clip_fields(tensors, numbers["fps"], numbers["dx"], metadata["loop_mode"])
+    made = making_from_text(path, metadata["made"]) if "made" in metadata else None
+    return {**_clip_fields(tensors, numbers["fps"], numbers["dx"], metadata["loop_mode"]), "made": made}
 
 
 def _number(path: Path, name: str, text: str) -> float:

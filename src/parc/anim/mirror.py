@@ -17,10 +17,10 @@ _SWAPPED = {"left": "right", "right": "left", "Left": "Right", "Right": "Left"}
 
 
 def mirror_clip(clip: MotionClip, character: Character) -> MotionClip:
-    """Return the mirror image of a clip about the plane y = 0, called `<name>_mirrored`.
+    """Return the mirror image of a clip about the plane y = 0, under its mirrored name. Twice it is the clip again.
 
-    Positions' y is negated, rotations (x, y, z, w) become (-x, y, -z, w), left and right bodies and their labels are
-    swapped, and the terrain with its bounds runs the other way along y.
+    Positions' y is negated, that of path nodes too, rotations (x, y, z, w) become (-x, y, -z, w), left and right bodies and
+    their labels are swapped, and the terrain with its bounds runs the other way along y.
 
     Args:
         clip: a clip of `character`.
@@ -38,7 +38,7 @@ def mirror_clip(clip: MotionClip, character: Character) -> MotionClip:
     )
     return replace(
         clip,
-        name=f"{clip.name}{MIRRORED}",
+        name=mirrored_name(clip.name),
         root_pos=_mirror_points(clip.root_pos),
         root_rot=mirror_rotations(clip.root_rot),
         joint_rot=mirror_rotations(clip.joint_rot)[:, bodies[1:] - 1],
@@ -46,7 +46,13 @@ def mirror_clip(clip: MotionClip, character: Character) -> MotionClip:
         terrain=mirrored_terrain,
         height_bounds=None if clip.height_bounds is None else clip.height_bounds.flip(1),
         path_nodes=None if clip.path_nodes is None else _mirror_points(clip.path_nodes),
+        made=None if clip.made is None else replace(clip.made, mirrored=not clip.made.mirrored),
     )
+
+
+def mirrored_name(name: str) -> str:
+    """Return what the mirror image of a clip is called: its name with `MIRRORED` at the end, or without it where it is there."""
+    return name.removesuffix(MIRRORED) if name.endswith(MIRRORED) else f"{name}{MIRRORED}"
 
 
 def mirror_rotations(rotations: Float[Tensor, "*batch 4"]) -> Float[Tensor, "*batch 4"]:

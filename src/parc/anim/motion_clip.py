@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from parc.anim.character import Character
+from parc.anim.making import Making
 from parc.configuration.errors import UserError
 from parc.terrain.heightfield import Heightfield
 
@@ -37,6 +38,7 @@ class MotionClip:
         height_bounds: upper (`[..., 0]`) and lower (`[..., 1]`) height that augmentation may give each cell, as stored
             with the clip. Training computes them again.
         path_nodes: the path that the motion was asked to follow (world, metres), where it was.
+        made: how a generator made it, where one did.
     """
 
     name: str
@@ -49,6 +51,7 @@ class MotionClip:
     terrain: Heightfield
     height_bounds: Float[Tensor, "X Y 2"] | None = None
     path_nodes: Float[Tensor, "nodes 3"] | None = None
+    made: Making | None = None
 
     @property
     def num_frames(self) -> int:
@@ -77,6 +80,7 @@ def checked_clip(
     cell_size: float,
     height_bounds: Tensor | None = None,
     path_nodes: Tensor | None = None,
+    made: Making | None = None,
 ) -> MotionClip:
     """Make a clip from raw fields (see `MotionClip` for shapes and units) after checking every one of them.
 
@@ -123,6 +127,7 @@ def checked_clip(
         terrain=Heightfield(heights, min_point, float(cell_size)),
         height_bounds=height_bounds,
         path_nodes=path_nodes,
+        made=made,
     )
 
 

@@ -17,6 +17,8 @@ TOE, HEEL, SOLE = 0.1335, -0.0435, -0.05
 CLEARANCE = 0.035  # metres between a swinging sole and what it passes over
 SWEEP_MARGIN = 0.02  # metres around the sole that must clear too
 TIP_MARGIN = 0.07  # metres that the box of a foot tips over its toes, with some room
+CLOSEST_PASS = 0.12  # metres between the middles of a swinging foot and of the other one, seen from above
+FARTHEST_ASIDE = 0.25  # metres that a swing goes round it
 HIGHEST_ARC = 0.34  # metres above the higher of both footsteps
 
 
@@ -64,10 +66,11 @@ def move_foot(plan: Plan, side: Side, times: Float[np.ndarray, " frames"]) -> Fo
         toe[standing], yaw[standing] = _toe(step), step.yaw
         on_ground |= standing
         label = np.maximum(label, _label(step, times))
+    others = [step for step in plan.footsteps if step.side != side]
     for before, after in pairwise(steps):
         flying = (times > before.leave) & (times < after.land)
         share = (times[flying] - before.leave) / (after.land - before.leave)
-        toe[flying], yaw[flying] = _arc(plan.terrain, before, after).at(share)
+        toe[flying], yaw[flying] = _arc(plan.terrain, before, after, _aside(before, after, others)).at(share)
         lifted = (times >= before.heel_off) & (times < after.land)
         pitch[lifted] = _pitch(before, after, times[lifted])
         heel_free[lifted] = np.minimum(
@@ -91,6 +94,7 @@ class _Arc:
     way: tuple[float, float]
     climb: tuple[float, float]
     height: float
+    aside: Float[np.ndarray, "2"]  # x, y of how far the swing goes round the other foot, metres
 
     def at(
         self, share: Float[np.ndarray, " shares"]
@@ -100,10 +104,28 @@ class _Arc:
         up = smooth_step((share - self.climb[0]) / (self.climb[1] - self.climb[0]))
         pose = self.start + (self.end - self.start) * along
         z = self.start[2] + (self.end[2] - self.start[2]) * up + self.height * np.sin(np.pi * share) ** 2
-        return np.concatenate([pose[:, :2], z[:, None]], axis=1), pose[:, 3]
+        xy = pose[:, :2] + self.aside * np.sin(np.pi * along) ** 2
+        return np.concatenate([xy, z[:, None]], axis=1), pose[:, 3]
 
 
-def _arc(terrain: Heightfield, before: Footstep, after: Footstep) -> _Arc:
+def _aside(before: Footstep, after: Footstep, others: list[Footstep]) -> Float[np.ndarray, "2"]:
+    """Return how far (x, y, metres) a swing goes round the other foot: straight on, it would cross that where the way bends."""
+    start, way = np.array([before.x, before.y]), np.array([after.x - before.x, after.y - before.y])
+    reach = float(np.linalg.norm(way))
+    if reach < CLOSEST_PASS:
+        return np.zeros(2)
+    outwards = np.array([-way[1], way[0]]) / reach * (1.0 if before.side == "left" else -1.0)
+    farthest = 0.0
+    for other in others:
+        if other.land < after.land and other.leave > before.leave:
+            apart = np.array([other.x, other.y]) - start
+            along = float(apart @ way) / reach**2
+            if 0.15 < along < 0.85:
+                farthest = max(farthest, (float(apart @ outwards) + CLOSEST_PASS) / math.sin(math.pi * along) ** 2)
+    return min(farthest, FARTHEST_ASIDE) * outwards
+
+
+def _arc(terrain: Heightfield, before: Footstep, after: Footstep, aside: Float[np.ndarray, "2"]) -> _Arc:
     """Choose the lowest arc that clears the terrain: up first and then over an edge, or over it first and then down."""
     start, end = (np.array([*_toe(step), step.yaw]) for step in (before, after))
     climb = after.z - before.z
@@ -117,9 +139,9 @@ def _arc(terrain: Heightfield, before: Footstep, after: Footstep) -> _Arc:
         shapes = [(way, (0.0, 1.0)) for way in ((0.0, 1.0), (0.15, 1.0), (0.0, 0.85), (0.15, 0.85), (0.25, 0.8))]
     best: tuple[float, _Arc] | None = None
     for number, (way, rise) in enumerate(shapes):
-        height = _height_that_clears(terrain, _Arc(start, end, way, rise, 0.0), wanted)
+        height = _height_that_clears(terrain, _Arc(start, end, way, rise, 0.0, aside), wanted)
         if height is not None and (best is None or height + 0.08 * number < best[0]):
-            best = (height + 0.08 * number, _Arc(start, end, way, rise, height))
+            best = (height + 0.08 * number, _Arc(start, end, way, rise, height, aside))
     if best is None:
         raise InfeasibleError("no arc clears the terrain")
     return best[1]

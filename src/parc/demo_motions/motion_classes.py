@@ -25,11 +25,14 @@ from jaxtyping import Float
 
 from parc.demo_motions.footsteps import FootstepPlanner, Gait
 from parc.demo_motions.plan import SIDES, Plan, Side, Style
-from parc.demo_motions.routes import CELL_SIZE, Profile, straight_route, terrain_along, winding_route
+from parc.demo_motions.routes import CELL_SIZE, Profile, Route, straight_route, terrain_along, winding_route
+from parc.demo_motions.ways import after_turn, random_way
 
 MakePlan = Callable[[np.random.Generator], Plan]
+DrawGait = Callable[[np.random.Generator], Gait]
 MOTION_CLASSES: dict[str, MakePlan] = {}
 ORIGIN = np.zeros(2)
+LOW_STEPS = (0.105, 0.16)  # metres: as somebody takes them running
 
 
 def motion_class(name: str) -> Callable[[MakePlan], MakePlan]:
@@ -44,10 +47,13 @@ def motion_class(name: str) -> Callable[[MakePlan], MakePlan]:
 
 @motion_class("standing")
 def standing(random: np.random.Generator) -> Plan:
-    """Stand and shift the weight, look around, bend the knees; sometimes a small step aside."""
+    """Stand and shift the weight, look around, bend the knees, mostly before a step; sometimes step ahead, onto it too."""
     heading = any_heading(random)
-    route = straight_route(ORIGIN, heading, length=random.uniform(0.25, 0.45))
-    planner = FootstepPlanner(terrain_along(random, [route]), route, any_side(random), random.uniform(0.09, 0.15))
+    route = straight_route(ORIGIN, heading, length=random.uniform(0.25, 0.6))
+    step = random.choice([-1, 1]) * random.uniform(0.12, 0.35) if random.random() < 0.8 else 0.0
+    ground = steps_at(np.array([random.uniform(0.15, 0.35)]), np.array([0.0, step]))
+    terrain = terrain_along(random, [route], ground, anywhere=True)
+    planner = FootstepPlanner(terrain, route, any_side(random), random.uniform(0.09, 0.15))
     planner.stand(random.uniform(2.0, 3.0))
     if random.random() < 0.5:
         planner.walk(route, Gait(step_length=0.35))
@@ -58,21 +64,25 @@ def standing(random: np.random.Generator) -> Plan:
 
 @motion_class("walking")
 def walking(random: np.random.Generator) -> Plan:
-    """Walk along a winding way, over low bumps."""
-    route = winding_route(random, ORIGIN, any_heading(random), random.uniform(2.6, 6.5), sharpest=0.7)
-    terrain = terrain_along(random, [route], bumps=random.choice([0.0, 0.08, 0.15]))
+    """Walk along a winding way, over level ground or steps of random height."""
+    level = bool(random.random() < 0.2)
+    length = random.uniform(5.0, 8.0) if level else random.uniform(3.5, 6.0)
+    route = winding_route(random, ORIGIN, any_heading(random), length, sharpest=0.7)
+    ground = None if level else random_steps(random, route.length, treads=(0.5, 1.0), rises=(0.11, 0.3))
+    terrain = terrain_along(random, [route], ground, anywhere=True)
     planner = FootstepPlanner(terrain, route, any_side(random))
     planner.stand(random.uniform(0.3, 0.6))
-    planner.walk(route, walking_gait(random))
+    planner.walk(route, walking_gait(random) if level else uneven_gait(random))
     planner.stand(random.uniform(0.4, 0.8))
     return planner.plan(draw_style(random))
 
 
 @motion_class("running")
 def running(random: np.random.Generator) -> Plan:
-    """Run along a way with gentle bends."""
+    """Run along a way with gentle bends, over steps of random height."""
     route = winding_route(random, ORIGIN, any_heading(random), random.uniform(7.0, 13.0), sharpest=0.25)
-    planner = FootstepPlanner(terrain_along(random, [route]), route, any_side(random))
+    steps = random_steps(random, route.length, treads=(1.0, 2.4), rises=LOW_STEPS)
+    planner = FootstepPlanner(terrain_along(random, [route], steps, anywhere=True), route, any_side(random))
     planner.stand(random.uniform(0.3, 0.5))
     planner.walk(route, running_gait(random))
     planner.stand(random.uniform(0.6, 0.9))
@@ -86,8 +96,10 @@ def turning(random: np.random.Generator) -> Plan:
     first = straight_route(ORIGIN, start, random.uniform(0.5, 1.2))
     angle = random.choice([-1, 1]) * random.uniform(math.radians(50), math.radians(170))
     second = straight_route(first.points[-1], start + angle, random.uniform(0.5, 1.2))
-    planner = FootstepPlanner(terrain_along(random, [first, second]), first, any_side(random))
-    gait = walking_gait(random)
+    ground = random_steps(random, first.length + second.length, treads=(0.3, 0.5), rises=(0.11, 0.3))
+    terrain = terrain_along(random, [first, second], ground, anywhere=True)
+    planner = FootstepPlanner(terrain, first, any_side(random))
+    gait = uneven_gait(random)
     planner.stand(random.uniform(0.3, 0.6))
     if random.random() < 0.6:
         planner.walk(first, gait)
@@ -105,9 +117,9 @@ def turning(random: np.random.Generator) -> Plan:
 def stairs(random: np.random.Generator) -> Plan:
     """Go up or down a flight of stairs with a landing, or up and down again."""
     back = bool(random.random() < 0.4)
-    flight = int(random.integers(2, 4) if back else random.integers(3, 7))
+    flight = int(random.integers(2, 4) if back else random.integers(5, 8))
     rise = random.choice([-1, 1]) * random.uniform(0.12, 0.2)
-    before = edge_after(int(random.integers(1, 3)))
+    before = edge_after(int(random.integers(0, 3)))
     end = before + CELL_SIZE * (2 * flight + 1 if back else flight)
     route = straight_route(ORIGIN, along_cells(random), end + 1.5 * CELL_SIZE)
 
@@ -130,8 +142,8 @@ def blocks(random: np.random.Generator) -> Plan:
     tops = np.concatenate(
         [[0.0], random.choice([-1, 1]) * np.where(np.arange(4) % 2, 0.0, random.uniform(0.15, 0.4, 4))]
     )
-    edges = edge_after(0) + CELL_SIZE * np.cumsum(random.integers(2, 4, size=len(tops) - 1))
-    count = int(random.integers(2, 4))
+    edges = edge_after(0) + CELL_SIZE * np.cumsum(random.integers(1, 4, size=len(tops) - 1))
+    count = int(random.integers(3, 5))
     route = straight_route(ORIGIN, along_cells(random), float(edges[count - 1]) + random.uniform(0.5, 1.0))
     terrain = terrain_along(random, [route], steps_at(edges[:count], tops[: count + 1]))
     planner = FootstepPlanner(terrain, route, any_side(random))
@@ -151,8 +163,16 @@ def jumping(random: np.random.Generator) -> Plan:
     route = straight_route(ORIGIN, along_cells(random), length)
     landing = 0.0 if leap else random.uniform(-0.3, 0.2)
     deep = -random.uniform(0.8, 2.0)
-    terrain = terrain_along(random, [route], steps_at(np.array([before, before + gap]), np.array([0.0, deep, landing])))
-    planner = FootstepPlanner(terrain, route, any_side(random))
+    treads, rises = ((1.2, 3.0), LOW_STEPS) if leap else ((0.5, 1.2), (0.11, 0.25))
+    here = random_steps(random, before - 0.3, treads, rises)
+    there = random_steps(random, length - before - gap, treads, rises)
+
+    def profile(distance: Float[np.ndarray, " points"]) -> Float[np.ndarray, " points"]:
+        beyond = distance - before - gap
+        across = here(np.array([before])) + np.where(beyond < 0, deep, landing + there(beyond))
+        return np.where(distance < before, here(distance), across)
+
+    planner = FootstepPlanner(terrain_along(random, [route], profile), route, any_side(random))
     planner.stand(random.uniform(0.3, 0.5))
     start, end = before - 0.22, before + gap + 0.22
     if leap:
@@ -170,14 +190,105 @@ def jumping(random: np.random.Generator) -> Plan:
     return planner.plan(draw_style(random))
 
 
+@motion_class("ways_level")
+def ways_level(random: np.random.Generator) -> Plan:
+    """Walk or run along a way with corners, over level ground or from plateau to plateau."""
+    runs = bool(random.random() < 0.4)
+    if runs:
+        way = random_way(random, ORIGIN, any_heading(random), 1, lengths=(3.0, 5.0))
+        route, _ = way.rounded(random.uniform(1.8, 2.6))
+        ground = random_steps(random, route.length, treads=(1.2, 3.0), rises=LOW_STEPS)
+    else:
+        way = random_way(random, ORIGIN, any_heading(random), int(random.integers(1, 4)), lengths=(1.4, 2.8))
+        route, _ = way.rounded(random.uniform(0.6, 1.0))
+        ground = random_steps(random, route.length, treads=(0.8, 1.5), rises=(0.12, 0.25))
+    ground = ground if random.random() < 0.5 else None
+    return follow(random, route, ground, running_gait if runs else walking_gait)
+
+
+@motion_class("ways_blocks")
+def ways_blocks(random: np.random.Generator) -> Plan:
+    """Walk along a way with corners over steps of random height, up and down, that begin anywhere."""
+    way = random_way(random, ORIGIN, any_heading(random), int(random.integers(1, 3)), lengths=(1.0, 1.6))
+    route, _ = way.rounded(random.uniform(0.5, 0.75))
+    return follow(random, route, random_steps(random, route.length, treads=(0.42, 0.75)), careful_gait)
+
+
+@motion_class("ways_stairs")
+def ways_stairs(random: np.random.Generator) -> Plan:
+    """Walk along a way with corners, up and down flights of stairs that begin and end anywhere on it."""
+    way = random_way(random, ORIGIN, along_cells(random), 1, lengths=(1.3, 2.1))
+    route, _ = way.rounded(random.uniform(0.5, 0.75))
+    return follow(random, route, random_flights(random, route.length), careful_gait)
+
+
+def follow(random: np.random.Generator, route: Route, ground: Profile | None, draw_gait: DrawGait) -> Plan:
+    """Face a route, or stand with the side or the back to it and turn while setting off; go along it and stop at its end.
+
+    Args:
+        random: where every draw comes from.
+        route: the way, after the turn.
+        ground: at distances along the route, metres; level by default.
+        draw_gait: draws a way of walking or running.
+    """
+    nearest, farthest = ((0, 0), (0, 0), (50, 120), (120, 180))[int(random.integers(4))]
+    angle = math.radians(random.uniform(nearest, farthest)) * random.choice([-1, 1])
+    whole, turned = after_turn(route, angle, random.uniform(0.28, 0.4))
+    terrain = terrain_along(
+        random, [whole], None if ground is None else lambda distance: ground(distance - turned), anywhere=True
+    )
+    planner = FootstepPlanner(terrain, whole, "left" if angle > 0 else "right" if angle < 0 else any_side(random))
+    planner.stand(random.uniform(0.1, 0.4))
+    if angle:
+        around = Gait(random.uniform(0.3, 0.38), random.uniform(0.36, 0.42), flight=-0.08, spread=0.1)
+        planner.walk(whole.part(0.0, turned), around, start=False, stop=False)
+    go_along(random, planner, whole.part(turned, whole.length), draw_gait, start=not angle)
+    planner.stand(random.uniform(0.3, 0.6))
+    return planner.plan(draw_style(random))
+
+
+def go_along(
+    random: np.random.Generator, planner: FootstepPlanner, route: Route, draw_gait: DrawGait, start: bool
+) -> None:
+    """Go along a route at one pace or at two, or with a stop anywhere; `start` from standing, or go on."""
+    first, second = draw_gait(random), draw_gait(random)
+    place = random.uniform(0.3, 0.7) * route.length
+    before, after = route.part(0.0, place), route.part(place, route.length)
+    match random.integers(6):
+        case 0 | 1 | 2:
+            planner.walk(route, first, start=start)
+        case 3 | 4:
+            planner.walk(before, first, start=start, stop=False)
+            planner.walk(after, second, start=False)
+        case _:
+            planner.walk(before, first, start=start)
+            planner.stand(random.uniform(0.1, 0.6))
+            planner.walk(after, second)
+
+
 def walking_gait(random: np.random.Generator) -> Gait:
-    """Draw a way of walking, 0.8 to 1.5 m/s."""
+    """Draw a way of walking on level ground, 1.2 to 1.8 m/s."""
     return Gait(
-        step_length=random.uniform(0.48, 0.68),
-        step_time=random.uniform(0.46, 0.58),
+        step_length=random.uniform(0.62, 0.8),
+        step_time=random.uniform(0.44, 0.52),
         flight=-random.uniform(0.07, 0.11),
         spread=random.uniform(0.075, 0.1),
     )
+
+
+def uneven_gait(random: np.random.Generator) -> Gait:
+    """Draw a way of walking where the ground changes now and then, 1.1 to 1.6 m/s."""
+    return Gait(
+        step_length=random.uniform(0.56, 0.7),
+        step_time=random.uniform(0.44, 0.52),
+        flight=-random.uniform(0.07, 0.11),
+        spread=random.uniform(0.075, 0.1),
+    )
+
+
+def careful_gait(random: np.random.Generator) -> Gait:
+    """Draw a way of walking over step after step, 0.9 to 1.3 m/s."""
+    return Gait(random.uniform(0.45, 0.55), random.uniform(0.43, 0.5), flight=-random.uniform(0.1, 0.14))
 
 
 def running_gait(random: np.random.Generator) -> Gait:
@@ -233,3 +344,37 @@ def edge_after(cells: int) -> float:
 def steps_at(edges: Float[np.ndarray, " edges"], heights: Float[np.ndarray, " levels"]) -> Profile:
     """Return ground that changes at distances `edges` (metres) from one of `heights` (metres, one more) to the next."""
     return lambda distance: heights[np.searchsorted(edges, distance)]
+
+
+def random_steps(
+    random: np.random.Generator, length: float, treads: tuple[float, float], rises: tuple[float, float] = (0.12, 0.38)
+) -> Profile:
+    """Return ground that steps up and down by random heights at random distances.
+
+    Args:
+        random: where every draw comes from.
+        length: of the route, metres.
+        treads: shortest and longest level part, metres.
+        rises: lowest and highest step, metres.
+    """
+    edges = np.cumsum(random.uniform(*treads, size=math.ceil(length / treads[0])))
+    edges -= edges[0] - random.uniform(0.4, 0.8)
+    edges = edges[edges < length - 0.3]
+    steps = random.choice([-1, 1], size=len(edges)) * random.uniform(*rises, size=len(edges))
+    return steps_at(edges, np.concatenate([[0.0], np.cumsum(steps)]))
+
+
+def random_flights(random: np.random.Generator, length: float) -> Profile:
+    """Return flights of stairs up and down, a step a cell, with landings, from anywhere to anywhere on `length` metres."""
+    edges: list[float] = []
+    steps: list[float] = []
+    place = random.uniform(0.4, 0.8)
+    while place < length - 0.3:
+        rise = random.choice([-1, 1]) * random.uniform(0.12, 0.2)
+        for _ in range(int(random.integers(2, 6))):
+            edges.append(place)
+            steps.append(rise)
+            place += CELL_SIZE
+        place += random.uniform(0.0, 0.6)
+    edges_on_way = [edge for edge in edges if edge < length - 0.3]
+    return steps_at(np.array(edges_on_way), np.concatenate([[0.0], np.cumsum(steps[: len(edges_on_way)])]))

@@ -52,7 +52,7 @@ class Route:
 
 def straight_route(start: Float[np.ndarray, "2"], heading: float, length: float) -> Route:
     """Return a straight route from `start` (world, metres) along `heading` (radians) of `length` metres."""
-    return _route(start, np.full(round(length / SPACING) + 1, heading))
+    return route_of_headings(start, np.full(round(length / SPACING) + 1, heading))
 
 
 def winding_route(
@@ -62,17 +62,22 @@ def winding_route(
     count = round(length / SPACING) + 1
     curvature = gaussian_filter1d(random.normal(size=count), 0.5 / SPACING, mode="nearest")
     curvature *= random.uniform(0.3, 1) * sharpest / max(np.abs(curvature).max(), 1e-6)
-    return _route(start, heading + np.cumsum(curvature) * SPACING)
+    return route_of_headings(start, heading + np.cumsum(curvature) * SPACING)
 
 
-def _route(start: Float[np.ndarray, "2"], headings: Float[np.ndarray, " points"]) -> Route:
+def route_of_headings(start: Float[np.ndarray, "2"], headings: Float[np.ndarray, " points"]) -> Route:
+    """Return the route from `start` (world, metres) that goes `SPACING` into each of some directions (radians)."""
     way = SPACING * np.stack([np.cos(headings), np.sin(headings)], axis=-1)[:-1]
     points = start + np.concatenate([np.zeros((1, 2)), np.cumsum(way, axis=0)])
     return Route(points, headings)
 
 
 def terrain_along(
-    random: np.random.Generator, routes: list[Route], profile: Profile | None = None, bumps: float = 0.0
+    random: np.random.Generator,
+    routes: list[Route],
+    profile: Profile | None = None,
+    bumps: float = 0.0,
+    anywhere: bool = False,
 ) -> Heightfield:
     """Return random blocks with a corridor along routes laid end to end.
 
@@ -80,11 +85,13 @@ def terrain_along(
         random: where every draw comes from.
         routes: the ways that the character takes.
         profile: height (metres) of the corridor at distances along the routes (metres); level ground by default.
-        bumps: how far patches of 2 x 2 cells in the corridor rise at most, metres.
+        bumps: how far patches of 2 x 2 cells in the corridor rise at most, each by a height of its own, metres.
+        anywhere: the routes begin anywhere in a cell; in the middle of one otherwise, so that edges across a way along the
+            cells lie half a cell further.
     """
     points = np.concatenate([route.points for route in routes])
-    # The first route begins in the middle of a cell, so edges across a way along the cells lie half a cell further.
-    lowest = points[0] - CELL_SIZE * np.ceil((points[0] - points.min(axis=0) + MARGIN) / CELL_SIZE)
+    within = random.uniform(-0.5, 0.5, size=2) if anywhere else np.zeros(2)
+    lowest = points[0] + CELL_SIZE * within - CELL_SIZE * np.ceil((points[0] - points.min(axis=0) + MARGIN) / CELL_SIZE)
     rows, columns = (math.ceil(extent / CELL_SIZE) for extent in points.max(axis=0) + MARGIN - lowest)
     boxes = max(4, rows * columns // 40)
     heights = random_boxes(random, (rows, columns), boxes, sides=(2.0, 7.0), heights=(-1.0, 1.2))
@@ -94,7 +101,7 @@ def terrain_along(
     level = np.zeros(len(points)) if profile is None else profile(distances)
     corridor = level[nearest]
     if bumps > 0:
-        patches = random.choice([0.0, 0.0, 0.5, 1.0], size=(rows // 2 + 1, columns // 2 + 1)) * bumps
+        patches = bumps * random.beta(0.5, 0.5, size=(rows // 2 + 1, columns // 2 + 1))
         corridor = corridor + patches.repeat(2, axis=0).repeat(2, axis=1)[:rows, :columns]
     heights = np.where(away < CORRIDOR, corridor, heights) + random.uniform(-0.5, 0.5)
     return Heightfield(torch.from_numpy(heights).float(), torch.from_numpy(lowest).float(), CELL_SIZE)

@@ -44,6 +44,11 @@ class TargetSettings:
         for name, value in vars(self).items():
             if value < 0:
                 raise UserError(f"sampler.target.{name} is {value}, expected 0 or more")
+        if self.noise > self.near:
+            # Who stands would be given a direction, drawn at random, that the motion does not follow.
+            raise UserError(
+                f"sampler.target.noise is {self.noise}, expected at most sampler.target.near = {self.near} m"
+            )
 
 
 @dataclass(frozen=True)

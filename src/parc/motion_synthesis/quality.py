@@ -38,7 +38,50 @@ class Quality:
     seconds_in_air: Float[Tensor, " batch"]
 
 
+@dataclass(frozen=True)
+class FrameQuality:
+    """What was measured of each frame of a batch of motions; 0 beyond a motion's end.
+
+    Attributes:
+        penetration: sum over surface points of the distance to the nearest air of points below ground, metres.
+        deepest: depth of the deepest surface point below ground, metres.
+        distances: of each body's nearest surface point from the nearest ground, metres.
+        body_pos: position of each body, metres.
+        body_rot: rotation of each body, (x, y, z, w).
+    """
+
+    penetration: Float[Tensor, "batch frames"]
+    deepest: Float[Tensor, "batch frames"]
+    distances: Float[Tensor, "batch frames bodies"]
+    body_pos: Float[Tensor, "batch frames bodies 3"]
+    body_rot: Float[Tensor, "batch frames bodies 4"]
+
+
 OFF_THE_GROUND = 0.1  # metres from which on nothing is thought to touch
+
+
+def quality_of_frames(
+    motions: Candidates, terrains: Heightfields, character: Character, surface: BodyPoints
+) -> FrameQuality:
+    """Measure every frame of motions against their terrains (see `quality_of`)."""
+    exists = motions.exists
+    item, frame = exists.nonzero(as_tuple=True)  # one row for every frame that there is
+    parts = []
+    for rows in torch.arange(len(item)).split(FRAMES_AT_ONCE):
+        some = motions.frames.each(lambda values, at=(item[rows], frame[rows]): values[at])
+        body_pos, body_rot = character.forward_kinematics(some.root_pos, some.root_rot, some.joint_rot)
+        points = surface.placed(body_pos, body_rot)
+        which = motions.path[item[rows]]
+        depths = -signed_distance_below_ground(points, terrains, which)
+        distances = distance_of_groups_above_ground(points, surface.bodies, terrains, which)
+        parts.append((depths.sum(1), depths.amax(1), distances, body_pos, body_rot))
+
+    def by_motion(values: Tensor) -> Tensor:
+        whole = values.new_zeros(*exists.shape, *values.shape[1:])
+        whole[item, frame] = values
+        return whole
+
+    return FrameQuality(*(by_motion(torch.cat(values)) for values in zip(*parts, strict=True)))
 
 
 def quality_of(
@@ -53,35 +96,19 @@ def quality_of(
         surface: points all over its surface.
         fps: frames a second.
     """
+    frames = quality_of_frames(motions, terrains, character, surface)
     exists = motions.exists
-    item, frame = exists.nonzero(as_tuple=True)  # one row for every frame that there is
-    parts = []
-    for rows in torch.arange(len(item)).split(FRAMES_AT_ONCE):
-        some = motions.frames.each(lambda values, at=(item[rows], frame[rows]): values[at][:, None])
-        body_pos, body_rot = character.forward_kinematics(some.root_pos, some.root_rot, some.joint_rot)
-        points = surface.placed(body_pos, body_rot)[:, 0]
-        which = motions.path[item[rows]]
-        depths = -signed_distance_below_ground(points, terrains, which)
-        labels = some.contacts[:, 0]
-        distances = distance_of_groups_above_ground(points, surface.bodies, terrains, which)
-        parts.append((
-            depths.sum(1), (labels * distances).sum(1), depths.amax(1), distances.amin(1) > OFF_THE_GROUND, body_pos[:, 0]
-        ))  # fmt: skip
-    penetration, contact, deepest, in_air, body_pos = (torch.cat(values) for values in zip(*parts, strict=True))
-
-    def by_motion(values: Tensor) -> Tensor:
-        whole = values.new_zeros(*exists.shape, *values.shape[1:])
-        whole[item, frame] = values
-        return whole
-
-    moves = (by_motion(body_pos).diff(dim=1).norm(dim=-1) * exists[:, 1:, None]).amax(1)
+    # The first frame is its own predecessor, so that a motion of one frame has steps too.
+    steps = frames.body_pos.diff(dim=1, prepend=frames.body_pos[:, :1]).norm(dim=-1)
+    moves = (steps * exists[..., None]).amax(1)
+    in_air = (frames.distances.amin(-1) > OFF_THE_GROUND) & exists
     return Quality(
-        by_motion(penetration).sum(1),
-        by_motion(contact).sum(1),
-        by_motion(deepest).amax(1),
+        frames.penetration.sum(1),
+        (motions.frames.contacts * frames.distances).where(exists[..., None], 0.0).sum((1, 2)),
+        frames.deepest.amax(1),
         moves.amax(1) * fps,
         moves[:, 0],
-        longest_runs(by_motion(in_air)) / fps,
+        longest_runs(in_air) / fps,
     )
 
 

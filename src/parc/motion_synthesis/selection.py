@@ -1,5 +1,6 @@
 """Choosing among candidates: which are refused and why, and which of the others are the best."""
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -24,9 +25,9 @@ class Selection:
         max_contact: candidates whose scaled contact is this or more are refused.
         max_penetration: likewise for penetration.
         max_loss: likewise for the loss.
-        max_body_speed: candidates with a faster body are refused, metres/s.
-        max_root_step: candidates whose root moves further in a frame are refused, metres.
-        max_seconds_in_air: candidates that touch nothing for longer are refused.
+        max_body_speed: candidates with a faster body are refused, metres/s; None for no limit.
+        max_root_step: candidates whose root moves further in a frame are refused, metres; None for no limit.
+        max_seconds_in_air: candidates that touch nothing for longer are refused; None for no limit.
     """
 
     keep: int
@@ -35,15 +36,15 @@ class Selection:
     max_contact: float
     max_penetration: float
     max_loss: float
-    max_body_speed: float
-    max_root_step: float
-    max_seconds_in_air: float
+    max_body_speed: float | None
+    max_root_step: float | None
+    max_seconds_in_air: float | None
 
     def __post_init__(self) -> None:
         if self.keep < 1:
             raise UserError(f"selection.keep is {self.keep}, expected at least 1")
         for name, value in vars(self).items():
-            if not value >= 0:
+            if value is not None and not value >= 0:
                 raise UserError(f"selection.{name} is {value}, expected 0 or more")
 
     def loss_of(self, motions: Candidates, quality: Quality) -> Float[Tensor, " batch"]:
@@ -54,9 +55,9 @@ class Selection:
         """Say by reason, the first that counts first, which candidates are refused for it."""
         return {
             "not finished": ~motions.finished,
-            "a body too fast": ~(quality.fastest_body <= self.max_body_speed),
-            "the root jumps": ~(quality.largest_step <= self.max_root_step),
-            "in the air too long": ~(quality.seconds_in_air <= self.max_seconds_in_air),
+            "a body too fast": _is_over(quality.fastest_body, self.max_body_speed),
+            "the root jumps": _is_over(quality.largest_step, self.max_root_step),
+            "in the air too long": _is_over(quality.seconds_in_air, self.max_seconds_in_air),
             "too deep": ~(self.scale * quality.penetration < self.max_penetration),
             "contacts in the air": ~(self.scale * quality.contact < self.max_contact),
             "loss too high": ~(self.loss_of(motions, quality) < self.max_loss),
@@ -84,3 +85,8 @@ class Selection:
                 kept_of_path[path[number]] = kept_of_path.get(path[number], 0) + 1
                 chosen.append(number)
         return chosen, counts
+
+
+def _is_over(values: Float[Tensor, " batch"], limit: float | None) -> Bool[Tensor, " batch"]:
+    """Say which values are over a limit; what is no number is over any."""
+    return ~(values <= (math.inf if limit is None else limit))

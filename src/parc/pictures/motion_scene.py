@@ -10,7 +10,7 @@ from parc.anim.character import Character
 from parc.anim.motion_clip import MotionClip
 from parc.pictures.camera import Camera, camera_around, view_axes
 from parc.pictures.palette import EARLY_POSE, LATE_POSE, blend
-from parc.pictures.posed_bodies import PosedBodies, body_shapes, path_shapes, pose_bodies
+from parc.pictures.posed_bodies import PosedBodies, body_shapes, node_shapes, path_shapes, pose_bodies
 from parc.pictures.ray_casting import Shapes, cast_rays, joined
 from parc.pictures.shading import Rendering, render
 from parc.pictures.terrain_blocks import TerrainBlocks, block_shapes, blocks_near
@@ -21,6 +21,8 @@ BODY_RADIUS = 0.08  # metres around a body's origin that its shapes fill, about
 LOWEST_BODIES = 4  # of a frame: those that stand on the ground, which the picture is about
 PATH_PIXELS = 1.1  # half the width of the root path, but at least
 PATH_RADIUS = 0.012  # metres
+NODE_PIXELS = 2.2  # likewise of the nodes of the path that was to be followed
+NODE_RADIUS = 0.035  # metres
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class MotionScene:
         posed: the bodies at all frames.
         blocks: the ground that is drawn.
         ground: the shapes of that ground.
+        nodes: of the path that the motion was to follow, as far as they lie over that ground, metres; none where it has no path.
         axes: those of the camera from which the motion is seen best (see `Camera`).
     """
 
@@ -41,6 +44,7 @@ class MotionScene:
     posed: PosedBodies
     blocks: TerrainBlocks
     ground: Shapes
+    nodes: Float[np.ndarray, "nodes 3"]
     axes: Float[np.ndarray, "3 3"]
 
 
@@ -49,7 +53,8 @@ def build_scene(clip: MotionClip, character: Character, width: int, height: int)
     posed = pose_bodies(clip, character)
     blocks = blocks_near(clip.terrain, posed.positions.reshape(-1, 3))
     ground = block_shapes(blocks)
-    return MotionScene(clip, character, posed, blocks, ground, _best_axes(posed, ground, width / height))
+    axes = _best_axes(posed, ground, width / height)
+    return MotionScene(clip, character, posed, blocks, ground, _nodes_over(blocks, clip), axes)
 
 
 def camera_on_motion(scene: MotionScene, width: int, height: int) -> Camera:
@@ -64,10 +69,23 @@ def pose_colours(scene: MotionScene, frames: list[int]) -> Float[np.ndarray, "fr
 
 
 def render_scene(scene: MotionScene, camera: Camera, frames: list[int]) -> Rendering:
-    """Draw the ground, the root path and the poses at some frames."""
+    """Draw the ground, the path that was to be followed, the root path and the poses at some frames."""
     path = path_shapes(scene.posed, max(PATH_RADIUS, PATH_PIXELS / camera.pixels_per_metre))
     bodies = body_shapes(scene.posed, scene.character, frames, pose_colours(scene, frames))
-    return render(joined([scene.ground, path, bodies]), camera)
+    nodes = node_shapes(scene.nodes, max(NODE_RADIUS, NODE_PIXELS / camera.pixels_per_metre))
+    return render(joined([scene.ground, nodes, path, bodies]), camera)
+
+
+def _nodes_over(blocks: TerrainBlocks, clip: MotionClip) -> Float[np.ndarray, "nodes 3"]:
+    """Return the nodes of a clip's path that are over drawn ground; those in pits are raised to where the pits are cut off."""
+    if clip.path_nodes is None:
+        return np.zeros((0, 3))
+    nodes = clip.path_nodes.double().numpy()
+    cells = np.round((nodes[:, :2] - blocks.min_point) / blocks.cell_size).astype(int)
+    inside = ((cells >= 0) & (cells < blocks.drawn.shape)).all(axis=1)
+    over = np.zeros(len(nodes), dtype=bool)
+    over[inside] = blocks.drawn[cells[inside, 0], cells[inside, 1]]
+    return np.maximum(nodes, [-np.inf, -np.inf, blocks.floor])[over]
 
 
 def _best_axes(posed: PosedBodies, ground: Shapes, aspect: float) -> Float[np.ndarray, "3 3"]:

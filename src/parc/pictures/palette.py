@@ -12,6 +12,7 @@ from parc.configuration.files import write_whole
 CONTACT = "#D55E00"
 EARLY_POSE, LATE_POSE = "#7CC4EE", "#14508F"  # poses darken from the first to the last
 ROOT_PATH = "#1A1A1A"
+PATH_NODES = "#009E73"  # the path that a motion was asked to follow
 LOW_GROUND, HIGH_GROUND = "#A9B0B3", "#FBF0D9"
 PIT = "#5B5F66"
 TEXT, FAINT_TEXT = "#1F2328", "#6A737D"

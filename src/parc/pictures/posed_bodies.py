@@ -9,11 +9,12 @@ from jaxtyping import Bool, Float, Int
 
 from parc.anim.character import Character, Geom
 from parc.anim.motion_clip import MotionClip
-from parc.pictures.palette import CONTACT, ROOT_PATH, rgb
+from parc.pictures.palette import CONTACT, PATH_NODES, ROOT_PATH, rgb
 from parc.pictures.ray_casting import Kind, Shapes, joined
 
 IN_CONTACT = 0.5  # soft contact labels above this are drawn as contacts
 FIRST_BODY_GROUP = 10**9  # beyond every cell of a terrain
+ROOT_PATH_GROUP, PATH_NODES_GROUP = FIRST_BODY_GROUP - 1, FIRST_BODY_GROUP - 2
 
 
 @dataclass(frozen=True)
@@ -82,16 +83,27 @@ def body_shapes(
 def path_shapes(posed: PosedBodies, radius: float) -> Shapes:
     """Return the way of the root body through all frames as a tube of the given radius, metres."""
     places = posed.positions[:, 0]
-    count = len(places) - 1
+    return _path_capsules(places[:-1], places[1:], radius, ROOT_PATH, ROOT_PATH_GROUP)
+
+
+def node_shapes(nodes: Float[np.ndarray, "nodes 3"], radius: float) -> Shapes:
+    """Return the nodes of a path that was to be followed (world, metres) as spheres of the given radius, metres."""
+    return _path_capsules(nodes, nodes, radius, PATH_NODES, PATH_NODES_GROUP)
+
+
+def _path_capsules(
+    starts: Float[np.ndarray, "parts 3"], ends: Float[np.ndarray, "parts 3"], radius: float, colour: str, group: int
+) -> Shapes:
+    count = len(starts)
     return Shapes(
         corners=np.zeros((0, 3)),
         sides=np.zeros((0, 2, 3)),
-        starts=places[:-1],
-        ends=places[1:],
+        starts=starts,
+        ends=ends,
         radii=np.full(count, radius),
-        colours=np.tile(rgb(ROOT_PATH), (count, 1)),
+        colours=np.tile(rgb(colour), (count, 1)),
         kinds=np.full(count, Kind.PATH),
-        groups=np.full(count, FIRST_BODY_GROUP - 1),
+        groups=np.full(count, group),
     )
 
 

@@ -34,6 +34,23 @@ class Heightfield:
         return self.heights[cells[..., 0], cells[..., 1]]
 
 
+def cropped(terrain: Heightfield, low: Float[Tensor, "2"], high: Float[Tensor, "2"]) -> Heightfield:
+    """Return the cells of a terrain from the one at `low` to the one at `high`, where they are in the world.
+
+    Args:
+        terrain: stays as it is.
+        low: x, y (world, metres) of the corner with the smaller numbers; corners beside the map stand for its border cells.
+        high: of the opposite corner.
+    """
+    (first_row, first_column), (last_row, last_column) = terrain.cells_at(torch.stack([low, high])).tolist()
+    first_cell = terrain.min_point.new_tensor([first_row, first_column])
+    return Heightfield(
+        terrain.heights[first_row : last_row + 1, first_column : last_column + 1].clone(),
+        terrain.min_point + first_cell * terrain.cell_size,
+        terrain.cell_size,
+    )
+
+
 @dataclass(frozen=True)
 class Heightfields:
     """Terrains of any shapes, laid end to end.

@@ -1,9 +1,10 @@
-# make demo: train a small model on motions the project makes itself. make test: the tests. Both set up what they need.
+# make demo: train a small model on motions the project makes itself, and generate with it. make test: the tests. Both set up what they need.
 PYTHON ?= python3
 VENV ?= .venv
 DATA_DIR ?= data
 BIN = $(VENV)/bin
 DEMO = $(DATA_DIR)/demo
+GENERATED = $(DATA_DIR)/generated
 # Slow tests share their machine badly; fast ones use all of it.
 WORKERS ?= 2
 # Which slow tests: all of them, or some files and folders.
@@ -14,7 +15,7 @@ PARTS ?=
 .PHONY: help setup demo test test-slow bench lint format clean
 
 help:
-	@echo "make demo       train a small model on motions the project makes itself, then show the result"
+	@echo "make demo       train a small model on motions the project makes itself, generate with it, show the result"
 	@echo "make test       the fast tests, ruff and pyright"
 	@echo "make test-slow  the real SLURM, killed processes, the wheel, the commands of README and docs"
 	@echo "make bench      what users wait for, measured against targets; 5 minutes"
@@ -33,15 +34,18 @@ setup: $(BIN)/parc-dev-is-installed
 
 demo: $(BIN)/parc-is-installed
 	$(BIN)/python -m parc.train experiment=demo data_dir=$(DATA_DIR)
-	@$(MAKE) --no-print-directory $(DEMO)/loss_curves.png $(DEMO)/motions.png $(DEMO)/motion.png
-	@echo "pictures: $(DEMO)/loss_curves.png $(DEMO)/motions.png $(DEMO)/motion.png"
+	$(BIN)/python -m parc.generate model_path=$(DEMO) output_dir=$(GENERATED) data_dir=$(DATA_DIR) terrain=flat num_motions=8
+	@$(MAKE) --no-print-directory $(DEMO)/loss_curves.png $(DEMO)/motions.png $(GENERATED)/motions.png $(GENERATED)/motion.png
+	@echo "pictures: $(DEMO)/loss_curves.png $(DEMO)/motions.png, and of generated motions: $(GENERATED)/motions.png $(GENERATED)/motion.png"
 
 $(DEMO)/loss_curves.png: $(DEMO)/final_model.ckpt
 	@$(BIN)/python -m parc.picture $(DEMO) --output $@ > /dev/null
 $(DEMO)/motions.png: $(DEMO)/final_model.ckpt
 	@$(BIN)/python -m parc.picture $(DATA_DIR)/demo_motions --output $@ > /dev/null
-$(DEMO)/motion.png: $(DEMO)/final_model.ckpt
-	@$(BIN)/python -m parc.picture $$(ls $(DATA_DIR)/demo_motions/jumping/*.safetensors | head -n 1) --output $@ > /dev/null
+$(GENERATED)/motions.png: $(GENERATED)/generated.json
+	@$(BIN)/python -m parc.picture $(GENERATED) --output $@ > /dev/null
+$(GENERATED)/motion.png: $(GENERATED)/generated.json
+	@$(BIN)/python -m parc.picture $$(ls $(GENERATED)/flat/*0.safetensors | head -n 1) --output $@ > /dev/null
 
 test: setup lint
 	$(BIN)/python -m pytest -n $(WORKERS)

@@ -24,6 +24,12 @@ QUICK = [
     "trainer.epochs=1", "trainer.iters_per_epoch=1", "trainer.epochs_per_checkpoint=1",
 ]  # fmt: skip
 TINY = [*QUICK, *TINY_MODEL]
+# For `parc.generate` with a model that has learnt nothing: a motion has finished as soon as a window is there, and is accepted.
+ANYTHING_GOES = [
+    "paths_at_once=1", "rollout.candidates=2", "rollout.new_frames=13", "rollout.finish_distance=100",
+    "selection.max_contact=1e9", "selection.max_penetration=1e9", "selection.max_loss=1e9", "selection.max_body_speed=null",
+    "selection.max_root_step=null", "selection.max_seconds_in_air=null", "tidying.hesitation=null",
+]  # fmt: skip
 
 
 @dataclass

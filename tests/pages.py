@@ -11,12 +11,16 @@ from unittest import mock
 
 import pytest
 
+from command_line import ANYTHING_GOES
+
 REPOSITORY = Path(__file__).parents[1]
 README = REPOSITORY / "README.md"
 PAGES = [README, *sorted((REPOSITORY / "docs").glob("*.md"))]
 
 # Trainings of the pages take minutes to days; the same ones take seconds with these added.
 SHORT = "trainer.epochs=2 trainer.iters_per_epoch=5 trainer.batch_size=4 trainer.warmup_steps=0 device=cpu threads=1 logger=off"
+# What such a model makes is accepted.
+ANYTHING = " ".join([*ANYTHING_GOES, "num_motions=4", "device=cpu", "threads=1"])
 FEW_CLIPS = "dataset.clips=20"  # of the demo's: the fewest of which some are held out
 _FENCED = re.compile(r"^```(python|yaml|bash)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _INLINE = re.compile(r"`(python -m parc\.\w+ [^`\n]+)`")
@@ -58,7 +62,7 @@ def _lines(block: str) -> list[str]:
 
 @dataclass
 class Reader:
-    """Somebody in a folder like a checkout who does what pages say, each thing once, and trains for seconds."""
+    """Somebody in a folder like a checkout who does what pages say, each thing once, and trains and generates for seconds."""
 
     folder: Path
     replaced: dict[str, str] = field(default_factory=dict)
@@ -83,11 +87,11 @@ class Reader:
         elif step.kind == "python":
             self._run_python(text)
         else:
-            trains = re.search(r"parc\.(train|pipeline)\b", text) and not re.search(
-                r"--help|--cfg|--config |run_verb", text
-            )
-            text = f"{text} {SHORT}" if trains else text
-            text = f"{text} {FEW_CLIPS}" if "experiment=demo" in text else text
+            runs = not re.search(r"--help|--cfg|--config |run_verb", text)
+            for verbs, added in (("train|pipeline", SHORT), ("generate|pipeline", ANYTHING)):
+                if runs and re.search(rf"parc\.({verbs})\b", step.text):
+                    text = f"{text} {added}"
+            text = f"{text} {FEW_CLIPS}" if re.search(r"experiment=(demo|small)", text) else text
             self._run(text.replace("PYTHONPATH=", "PYTHONPATH=$PYTHONPATH:"))
         self.done.add(step)
 

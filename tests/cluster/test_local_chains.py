@@ -8,12 +8,16 @@ import yaml
 
 import forked_jobs
 import parc.pipeline
-from command_line import TINY, write_clips
+from command_line import ANYTHING_GOES, TINY, write_clips
 from parc.cluster import local
 from parc.cluster.chain import run_chain
 from parc.configuration.errors import UserError
+from parc.motion_generator.checkpoint import read_checkpoint
+from parc.motion_generator.checkpoint_files import FINAL_CHECKPOINT
+from parc.motion_synthesis.generated import read_generated
 
-CHAIN = [*TINY, "iteration.new_motions=null"]
+TRAIN_ONLY = "~stages.generate"
+CHAIN = [*TINY, TRAIN_ONLY, "iteration.new_motions=null"]
 
 
 @pytest.fixture
@@ -43,6 +47,26 @@ def test_iterations_without_a_file_go_on_from_the_one_before(workplace, monkeypa
     assert previous_run("iter5", "more") == str(workplace / "more/iter4/p1_train_gen")
 
 
+def test_a_round_trains_generates_and_trains_on_what_was_generated(workplace, monkeypatch, caplog):
+    monkeypatch.setattr(local, "_run_job", forked_jobs.run_job)
+    caplog.set_level("INFO", "parc")
+    round_of_two = ["iterations=[iter1,iter2]", *TINY, *ANYTHING_GOES, "terrain=flat", "num_motions=2"]
+    run_chain(round_of_two)
+    generated = workplace / "data/iter1/p2_kin_gen"
+    assert len(list(generated.rglob("*.safetensors"))) == 4
+    config = yaml.safe_load(Path("data/iter2/p1_train_gen/mdm_config.yaml").read_text())
+    assert config["dataset"]["clips"]["motion_lib_file"] == [str(workplace / "clips"), str(generated)]
+    checkpoint = read_checkpoint(workplace / "data/iter2/p1_train_gen" / FINAL_CHECKPOINT)
+    assert {name for name in checkpoint.clips if name.startswith("iter1_flat_seed0_")} == {
+        path.stem for path in generated.rglob("*.safetensors")
+    }
+    # What the second iteration makes is made with its own model.
+    made_by = read_generated(workplace / "data/iter2/p2_kin_gen")
+    assert made_by and made_by.model == str(workplace / "data/iter2/p1_train_gen" / FINAL_CHECKPOINT)
+    run_chain(round_of_two)
+    assert "the chain is finished" in caplog.text
+
+
 def test_options_of_ones_own_can_be_chained(workplace):
     option = workplace / "mine" / "trainer" / "fast.yaml"
     option.parent.mkdir(parents=True)
@@ -56,7 +80,7 @@ def test_options_of_ones_own_can_be_chained(workplace):
     ("arguments", "message"),
     [
         (["iterations=[iter1,iter2]", "experiment=demo"], "/data/demo for both iter1 and iter2"),
-        (["iterations=[iter1,iter2]", "output_dir=x"], "/x for both iter1 and iter2"),
+        (["iterations=[iter1,iter2]", "output_dir=x"], "/x for both train of iter1 and generate of iter1"),
         (["iterations=[iter1]", "trainer=nope"], "iter1: trainer=nope: there is no such option"),
         (["iterations=[polish]"], "polish: iteration=polish: there is no such option"),
         (["iterations=[iter1]", "hydra.run.dir=x"], "hydra.run.dir (override hydra.run.dir=x): sets nothing here"),

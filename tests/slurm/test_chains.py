@@ -30,7 +30,15 @@ ITERATIONS = ["iter1", "iter2", "iter3"]
 
 def chain(folder, clips, *more: str) -> list[str]:
     three = f"iterations=[{','.join(ITERATIONS)}]"
-    return [three, *TINY, *ON_SLURM, f"dataset.motion_lib_file={clips}", f"data_dir={folder}", *more]
+    return [
+        three,
+        "~stages.generate",
+        *TINY,
+        *ON_SLURM,
+        f"dataset.motion_lib_file={clips}",
+        f"data_dir={folder}",
+        *more,
+    ]
 
 
 def finals(folder) -> dict[str, int]:

@@ -1,0 +1,77 @@
+"""Generating on the real cluster: in shards, in rounds, and killed in the middle; together the same clips, bit for bit."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from cluster_runs import NO_WAIT, ON_SLURM, TINY, command, jobs_of, queue, table_of, write_clips
+
+from command_line import ANYTHING_GOES
+from parc.motion_generator.checkpoint import read_checkpoint
+from parc.motion_generator.checkpoint_files import FINAL_CHECKPOINT
+
+pytestmark = pytest.mark.slow
+
+ROUND = [*TINY, *ANYTHING_GOES, "terrain=flat"]
+MOTIONS = 32
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.rglob("*.safetensors"))}
+
+
+@pytest.fixture(scope="module")
+def here(slurm_cluster, humanoid, tmp_path_factory) -> Path:
+    """A round of two iterations in this process's own machine, without SLURM."""
+    folder = tmp_path_factory.mktemp("here")
+    clips = write_clips(folder / "clips", humanoid)
+    code, said = command("pipeline", *rounds(folder, clips))
+    assert code == 0, said
+    return folder
+
+
+def rounds(folder: Path, clips: Path, *more: str) -> list[str]:
+    iterations = "iterations=[iter1,iter2]"
+    return [
+        iterations,
+        *ROUND,
+        f"dataset.motion_lib_file={clips}",
+        f"data_dir={folder}",
+        f"num_motions={MOTIONS}",
+        *more,
+    ]
+
+
+def test_shards_over_jobs_give_what_one_run_gives(here, tmp_path):
+    model = here / "iter1/p1_train_gen"
+    generate = [each for each in ROUND if each.split("=")[0] in ("device", "threads", "terrain")] + ANYTHING_GOES
+    shards = ["-m", "num_shards=4", "shard=0,1,2,3", f"num_motions={MOTIONS}", f"model_path={model}"]
+    code, said = command("generate", *generate, *shards, f"output_dir={tmp_path / 'shards'}", *ON_SLURM)
+    assert code == 0, said
+    assert [row["state"] for row in table_of(tmp_path / "shards")] == ["finished"] * 4
+    assert contents(tmp_path / "shards") == contents(here / "iter1/p2_kin_gen")
+    # The folder of all shards is a dataset, whatever else the sweep keeps there.
+    clips = f"dataset.motion_lib_file={tmp_path / 'shards'}"
+    code, said = command("train", *TINY, clips, f"data_dir={tmp_path / 'trained'}")
+    assert code == 0, said
+
+
+def test_rounds_that_are_killed_while_generating_end_with_the_same_clips_and_weights(slurm_cluster, here, tmp_path):
+    clips = here / "clips"
+    code, said = command("pipeline", *rounds(tmp_path, clips, *ON_SLURM, NO_WAIT))
+    assert code == 0, said
+    jobs = [job["job_id"] for job in jobs_of(tmp_path / "chains/iter1-iter2")]
+    folder = tmp_path / "iter1/p2_kin_gen"
+    slurm_cluster.wait_until(lambda: len(contents(folder)) >= 4, "the first motions are saved")
+    subprocess.run(["scancel", "--signal=KILL", "--full", jobs[1]], check=True, timeout=60)
+    slurm_cluster.wait_until(lambda: not any(line.split()[0] in jobs for line in queue()), "the chain has ended")
+    assert len(contents(folder)) < 2 * MOTIONS, "it was killed in the middle"
+
+    code, said = command("pipeline", *rounds(tmp_path, clips, *ON_SLURM))
+    assert code == 0, said
+    for iteration in ("iter1", "iter2"):
+        assert contents(tmp_path / iteration / "p2_kin_gen") == contents(here / iteration / "p2_kin_gen")
+    ours, theirs = (
+        read_checkpoint(folder / "iter2/p1_train_gen" / FINAL_CHECKPOINT).ema for folder in (tmp_path, here)
+    )
+    assert all((ours[name] == theirs[name]).all() for name in theirs)

@@ -11,6 +11,7 @@ def making(**changes: Any) -> Making:
         "model_digest": "4f3a9c21" + "0" * 56,
         "seed": 5,
         "number": 17,
+        "rollout": 1,
         "candidate": 3,
         "guidance_scale": 0.5,
         "losses": {"penetration": 1.25, "contact": 0.125, "total": 0.1375},

@@ -26,6 +26,7 @@ MAKINGS = st.builds(
     model_digest=st.text("0123456789abcdef"),
     seed=NUMBERS,
     number=NUMBERS,
+    rollout=NUMBERS,
     candidate=NUMBERS,
     guidance_scale=st.floats(0, 1),
     losses=st.dictionaries(TEXTS, st.floats(allow_nan=False, allow_infinity=False), max_size=4),

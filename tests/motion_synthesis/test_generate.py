@@ -105,7 +105,7 @@ def test_a_signal_keeps_what_is_done_and_the_same_command_makes_the_rest(generat
     with monkeypatch.context() as patch:
         patch.setattr(synthesis.Synthesis, "_choose", signalled)
         answer = generate("num_motions=8")
-    assert answer.code != 0 and "stopped by SIGTERM with 4 motions saved" in answer.err
+    assert answer.code != 0 and "stopped by SIGTERM with 4 motions done" in answer.err
     assert len(contents(folder)) == 8
     assert generate("num_motions=8").code == 0
     assert contents(folder) == contents(folder.parents[2] / "undisturbed")
@@ -120,11 +120,16 @@ def test_paths_without_an_accepted_candidate_are_given_up_and_said(generate, fol
 
     monkeypatch.setattr(Selection, "choose", only_the_first_path)
     answer = generate("num_motions=4", "max_rollouts=2")
-    assert answer.code == 0 and "2 motions were given up, each after 2 rollouts" in caplog.text
+    assert answer.code == 0 and "2 motions were given up: too few candidates were accepted in 2 rollouts" in caplog.text
     assert sorted(contents(folder)) == [
         f"iter1_flat_seed0_{number:06d}{mirrored}.safetensors" for number in (0, 1) for mirrored in ("", "_mirrored")
     ]
     assert read_generated(folder).groups[0].given_up == [2, 3]
+    (folder / "flat/iter1_flat_seed0_000000.safetensors").unlink()
+    of_another_machine = folder / "flat/iter1_flat_seed0_000002.safetensors"
+    of_another_machine.write_bytes(b"made where more was accepted")
+    assert generate("num_motions=4", "max_rollouts=2").code == 0 and not of_another_machine.exists()
+    caplog.clear()
     assert generate("num_motions=4", "max_rollouts=2").code == 0 and "nothing left to do" in caplog.text
 
 
@@ -133,6 +138,30 @@ def test_where_nothing_is_accepted_it_says_why_and_saves_nothing(generate, folde
     assert answer.code != 0 and "0% of 24 candidates accepted (not finished 100%)" in answer.err
     assert "terrain=flat is the easiest" in answer.err and answer.err.count("\n") == 1
     assert not contents(folder)
+    assert generate("num_motions=4", "rollout.max_seconds=0.5").err == answer.err, "the same command says the same"
+    assert generate("num_motions=2", "overwrite=true").code == 0, "and what it advises can be done"
+
+
+def test_a_group_without_any_motion_is_given_up_and_others_are_made(generate, folder, monkeypatch):
+    planned = synthesis.Synthesis._planned
+    monkeypatch.setattr(
+        synthesis.Synthesis, "_planned", lambda self, path, attempt: planned(self, path, attempt) if path > 1 else None
+    )
+    assert generate("num_motions=8").code == 0
+    assert len(contents(folder)) == 8
+    first = read_generated(folder).groups[0]
+    assert first.given_up == [0, 1, 2, 3] and first.refused == {"no path": 24}
+    parts = folder.parents[2] / "parts"
+    for shard, code in ((0, 1), (1, 0)):  # the first has nothing to show, and says so
+        assert generate("num_motions=8", "num_shards=2", f"shard={shard}", f"output_dir=parts/{shard}").code == code
+    assert contents(parts) == contents(folder)
+
+
+def test_a_shard_without_motions_is_finished_at_once(generate, folder, caplog):
+    shard = ("num_motions=4", "num_shards=2", "shard=1")
+    assert generate(*shard).code == 0
+    caplog.clear()
+    assert generate(*shard).code == 0 and "nothing left to do" in caplog.text
 
 
 def test_motions_go_on_from_the_end_of_a_clip(generate, shell, folder, humanoid):
@@ -187,9 +216,12 @@ def test_a_model_that_has_changed_is_refused(generate, folder, shell, humanoid):
     assert generate("num_motions=2").code == 0
     before = contents(folder)
     write_walker(shell.folder / "walker.ckpt", humanoid, sway=2e-3)
-    answer = generate("num_motions=4")
-    assert answer.code != 0 and "is not the model that made the motions" in answer.err
+    for number in (2, 4):  # all that is wanted is there, or more is
+        answer = generate(f"num_motions={number}")
+        assert answer.code != 0 and "is not the model that made the motions" in answer.err
     assert contents(folder) == before
+    (shell.folder / "walker.ckpt").unlink()
+    assert generate("num_motions=2").code == 0, "what is finished needs no model"
 
 
 def test_a_broken_record_is_named(generate, folder):

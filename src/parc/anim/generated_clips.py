@@ -45,7 +45,7 @@ class FiguresOfClips:
 
 def figures_of(clips: Sequence[GeneratedClip]) -> FiguresOfClips:
     """Return the figures of some generated clips."""
-    motions = {clip.made.motion: clip.made for clip in clips}
+    motions = {(clip.terrain, clip.made.motion): clip.made for clip in clips}
     losses: dict[str, list[float]] = defaultdict(list)
     for made in motions.values():
         for name, loss in made.losses.items():

@@ -20,10 +20,12 @@ class Making:
         model: path of the checkpoint.
         model_digest: SHA-256 of it, hexadecimal.
         seed: of the run that generated.
-        number: of the motion in that run; with the seed it says which terrain, path and noise were drawn.
-        candidate: which one of that motion's candidates it is.
+        number: of the motion in that run.
+        rollout: which one of the rollouts of its path it is of, each over another terrain; with seed and number it says which
+            terrain, path and noise were drawn.
+        candidate: which one of that rollout's candidates it is.
         guidance_scale: share of the prediction that is made without previous states (see `Rollout`).
-        losses: by what the clip was chosen, by name: penetration, contact and the total of them.
+        losses: of the clip as it was saved, by name: penetration and contact (metres), and the total by which it would be chosen.
         mirrored: whether this is the mirror image of what was generated.
 
     Raises:
@@ -35,6 +37,7 @@ class Making:
     model_digest: str
     seed: int
     number: int
+    rollout: int
     candidate: int
     guidance_scale: float
     losses: dict[str, float]
@@ -42,7 +45,7 @@ class Making:
 
     def __post_init__(self) -> None:
         refuse_undecodable(self.model)
-        for name in ("seed", "number", "candidate"):
+        for name in ("seed", "number", "rollout", "candidate"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} is {getattr(self, name)}, expected 0 or more")
         if not 0 <= self.guidance_scale <= 1:
@@ -52,9 +55,9 @@ class Making:
                 raise ValueError(f"losses.{name} is {loss}, expected a finite number")
 
     @property
-    def motion(self) -> tuple[str, int, int, int]:
-        """What a clip shares with its mirror image and with no other clip."""
-        return self.model_digest, self.seed, self.number, self.candidate
+    def motion(self) -> tuple[str, int, int, int, int]:
+        """What a clip shares with its mirror image and with no other clip over the same kind of terrain."""
+        return self.model_digest, self.seed, self.number, self.rollout, self.candidate
 
     @property
     def short_digest(self) -> str:

@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from parc.configuration.messages import duration
 from parc.motion_synthesis.generated import Generated
-from parc.motion_synthesis.saved_clips import num_given_up, num_saved
+from parc.motion_synthesis.saved_clips import num_given_up, saved
 from parc.motion_synthesis.settings import GenerateSettings
 from parc.stages.progress import Progress, write_progress
 
@@ -24,7 +24,7 @@ _FIGURES = {
 
 
 class Display:
-    """Motions saved, share of candidates accepted, why others were refused, time left.
+    """Motions saved or given up, share of candidates accepted, why others were refused, time left.
 
     A bar on a terminal, plain lines elsewhere and in the log file; and how far the run is in its folder, for tables.
     """
@@ -39,7 +39,7 @@ class Display:
         self._started, self._done_at_start = time.monotonic(), self.done
 
     def _count(self) -> int:
-        return num_saved(self.settings, self.generated) + num_given_up(self.settings, self.generated)
+        return len(saved(self.settings, self.generated)) + num_given_up(self.settings, self.generated)
 
     def show(self) -> None:
         """Show how far the run is."""
@@ -61,7 +61,7 @@ class Display:
         Raises:
             UserError: it cannot be written.
         """
-        figures = {"accepted (%)": 100 * self.generated.share_accepted} | figures_of(self.generated)
+        figures = {"accepted (%)": 100 * self.generated.share_accepted} | refined_figures(self.generated)
         write_progress(
             self.settings.folder, Progress(self.done, self.total, "motions", figures, self.done >= self.total)
         )
@@ -78,7 +78,7 @@ def acceptance(generated: Generated) -> str:
     return f"{generated.share_accepted:.0%} of {candidates} candidates accepted{f' ({reasons})' if reasons else ''}"
 
 
-def figures_of(generated: Generated) -> dict[str, float]:
+def refined_figures(generated: Generated) -> dict[str, float]:
     """Return what was measured of the refined motions, by names with units."""
     measured = generated.after
     return {label: scale * measured[name] for name, (label, scale) in _FIGURES.items() if name in measured}

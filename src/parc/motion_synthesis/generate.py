@@ -3,15 +3,24 @@
 import contextlib
 import hashlib
 import logging
+import math
 from pathlib import Path
 
 from parc.anim.mirror import mirror_bodies
 from parc.configuration.errors import UserError
 from parc.configuration.provenance import continue_command
+from parc.motion_generator.checkpoint_files import FINAL_CHECKPOINT
 from parc.motion_generator.trained_model import TrainedModel, load_trained_model
 from parc.motion_synthesis.display import Display, acceptance, before_and_after
 from parc.motion_synthesis.generated import Generated, read_generated
-from parc.motion_synthesis.saved_clips import clip_path, is_done, num_given_up, num_saved, save_with_mirror_image
+from parc.motion_synthesis.saved_clips import (
+    clip_path,
+    delete_with_mirror_image,
+    is_done,
+    num_given_up,
+    save_with_mirror_image,
+    saved,
+)
 from parc.motion_synthesis.settings import CONFIG_FILE, LOG_FILE, GenerateSettings
 from parc.motion_synthesis.synthesis import Synthesis
 from parc.stages.iteration import command_that_makes
@@ -28,7 +37,7 @@ def generate(settings: GenerateSettings) -> None:
     """Make the motions of a run that its folder does not hold yet.
 
     Raises:
-        UserError: an input or the folder is not as it should be, or no candidate is accepted.
+        UserError: an input or the folder is not as it should be, or no candidate was accepted.
         Interrupted: a signal came; groups of motions that are done are saved, and the same settings make the others.
     """
     settings.refuse_processes(find_ranks().count)
@@ -36,13 +45,14 @@ def generate(settings: GenerateSettings) -> None:
     with StopRequest() as stop, lock_run_folder(settings.folder), logged_to(settings.folder / LOG_FILE):
         with stop.at_once(f"before the first motion, nothing is lost; to go on: {continue_command()}"):
             model = model_of(settings)
-            synthesis = Synthesis(settings, model, hashlib.sha256(model.path.read_bytes()).hexdigest())
+            synthesis = Synthesis(settings, model, digest_of(model.path))
             generated = _so_far(settings, synthesis)
             settings.record.write(settings.folder / CONFIG_FILE)
+            generated.write(settings.folder)
         with contextlib.closing(Display(settings, generated)) as display:
             for group in settings.groups:
                 if not is_done(settings, generated, group):
-                    with stop.at_once(f"with {display.done} motions saved; to make the others: {continue_command()}"):
+                    with stop.at_once(f"with {display.done} motions done; to make the others: {continue_command()}"):
                         _make(synthesis, generated, group)
                         display.show()
         display.write()
@@ -63,9 +73,16 @@ def model_of(settings: GenerateSettings) -> TrainedModel:
         mirror_bodies(model.character)
     except UserError as error:
         raise UserError(f"model_path {error}") from error
+    if path.is_dir() and model.path.name != FINAL_CHECKPOINT:
+        log.warning("model_path %s: this training is not finished; its %s is used", path, model.path.name)
     settings.rollout.check_with_model(model)
     settings.refinement.check_with_character(model.character)
     return model
+
+
+def digest_of(model: Path) -> str:
+    """Return the SHA-256 of a model's file, hexadecimal."""
+    return hashlib.sha256(model.read_bytes()).hexdigest()
 
 
 def _so_far(settings: GenerateSettings, synthesis: Synthesis) -> Generated:
@@ -88,38 +105,42 @@ def _make(synthesis: Synthesis, generated: Generated, group: int) -> None:
     """Make and save the motions of a group, and record them.
 
     Raises:
-        UserError: they cannot be saved, or none was accepted and no earlier one either.
+        UserError: they cannot be saved.
     """
     settings = synthesis.settings
-    clips, made = synthesis.make(group)
-    so_far = Generated(generated.model, generated.model_digest, {**generated.groups, group: made})
-    if not so_far.motions:
-        raise UserError(
-            f"terrain={settings.terrain_name}: {acceptance(so_far)}, so there is nothing to save: {settings.model_path} can "
-            "hardly do this; train it longer or on more of such terrain, give other terrain (terrain=flat is the easiest), or "
-            "accept more (selection.*)"
-        )
-    for number in settings.numbers_of(group):
+    clips, generated.groups[group] = synthesis.make(group)
+    for number in settings.wanted_of(group):
         if number in clips:
             save_with_mirror_image(clip_path(settings, number), clips[number], synthesis.model.character.to("cpu"))
-    generated.groups[group] = made
+        else:
+            delete_with_mirror_image(clip_path(settings, number))
     generated.write(settings.folder)
 
 
 def _conclude(settings: GenerateSettings, generated: Generated) -> None:
-    """Say what was made."""
-    given_up = num_given_up(settings, generated)
+    """Say what was made.
+
+    Raises:
+        UserError: it is nothing.
+    """
+    given_up, seconds = num_given_up(settings, generated), saved(settings, generated)
+    if given_up and not seconds:
+        raise UserError(
+            f"terrain={settings.terrain_name}: {acceptance(generated)}, so there is nothing to save: {settings.model_path} can "
+            "hardly do this; train it longer or on more of such terrain, or give other terrain (terrain=flat is the easiest) or "
+            "selection.*, with overwrite=true"
+        )
     if given_up:
         log.warning(
-            "%d motions were given up, each after %d rollouts of which none was accepted (more: max_rollouts, "
-            "rollout.candidates)",
+            "%d motions were given up: too few candidates were accepted in %d rollouts of their paths (overwrite=true with "
+            "more of max_rollouts or rollout.candidates may find some)",
             given_up,
             settings.max_rollouts,
         )
     log.info(
         "generated: %d motions of %.0f s together, and their mirror images, in %s; %s",
-        num_saved(settings, generated),
-        generated.seconds,
+        len(seconds),
+        math.fsum(seconds.values()),
         settings.folder / settings.terrain_name,
         acceptance(generated),
     )

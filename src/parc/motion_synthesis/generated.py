@@ -19,22 +19,25 @@ class GeneratedGroup:
     """What is known of a group of motions.
 
     Attributes:
-        motions: how many were chosen.
-        seconds: of motion, after tidying, mirror images not counted.
-        candidates: how many were rolled out.
+        seconds: of each chosen motion after tidying, by its number.
+        candidates: how many were rolled out; those of a path for which no terrain was found count as refused for that.
         refused: how many of them were refused, by reason.
         given_up: numbers of the motions for which no candidate was found.
         before: means over the chosen motions of what was measured before refinement, by name.
         after: likewise after it.
     """
 
-    motions: int
-    seconds: float
+    seconds: dict[int, float]
     candidates: int
     refused: dict[str, int]
     given_up: list[int]
     before: dict[str, float]
     after: dict[str, float]
+
+    @property
+    def motions(self) -> int:
+        """How many were chosen."""
+        return len(self.seconds)
 
     @property
     def accepted(self) -> int:
@@ -63,16 +66,6 @@ class Generated:
             UserError: it cannot be written.
         """
         write_text_whole(folder / GENERATED_FILE, json.dumps(asdict(self), indent=1) + "\n")
-
-    @property
-    def motions(self) -> int:
-        """How many were chosen."""
-        return sum(group.motions for group in self.groups.values())
-
-    @property
-    def seconds(self) -> float:
-        """Of motion, after tidying, mirror images not counted."""
-        return math.fsum(group.seconds for group in self.groups.values())
 
     @property
     def candidates(self) -> int:

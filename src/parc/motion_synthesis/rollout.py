@@ -130,7 +130,8 @@ class Rollout:
             num_frames[going] += self.new_frames
             finished[going] = self._have_finished(model, new, paths, path[going])
         frames = Frames(*(torch.cat([getattr(part, field.name) for part in parts], dim=1) for field in fields(Frames)))
-        return Candidates(frames, num_frames.clamp(max=limit), finished, path)
+        # A window begins before the limit; one in which a motion finishes may end a little later.
+        return Candidates(frames, torch.where(finished, num_frames, num_frames.clamp(max=limit)), finished, path)
 
     def _first_windows(
         self, model: TrainedModel, paths: Paths, path: Int[Tensor, " batch"], generators: Sequence[torch.Generator]

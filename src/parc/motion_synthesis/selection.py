@@ -78,7 +78,7 @@ class Selection:
         counts = dict.fromkeys(refusals, 0)
         chosen: list[int] = []
         kept_of_path: dict[int, int] = {}
-        for number in sorted(range(len(loss)), key=lambda number: (path[number], loss[number])):
+        for number in sorted(range(len(loss)), key=lambda number: (path[number], is_refused[number], loss[number])):
             if is_refused[number]:
                 counts[list(refusals)[first_reason[number]]] += 1
             elif kept_of_path.get(path[number], 0) < self.keep:

@@ -89,7 +89,7 @@ class GenerateSettings(RunSettings):
     @property
     def length(self) -> Length:
         """How many motions this shard makes."""
-        return Length(sum(len(self.numbers_of(group)) for group in self.groups), "motions")
+        return Length(sum(len(self.wanted_of(group)) for group in self.groups), "motions")
 
     def refuse_processes(self, count: int) -> None:
         """Check that so many processes can share the run.
@@ -114,9 +114,13 @@ class GenerateSettings(RunSettings):
         return range(self.shard, -(-self.num_motions // self.group_size), self.num_shards)
 
     def numbers_of(self, group: int) -> range:
-        """Return the numbers of a group's motions that are wanted."""
-        first = group * self.group_size
-        return range(first, min(first + self.group_size, self.num_motions))
+        """Return the numbers of a group's motions."""
+        return range(group * self.group_size, (group + 1) * self.group_size)
+
+    def wanted_of(self, group: int) -> range:
+        """Return the numbers of those of a group's motions that are wanted: the last group may be made for a few of them."""
+        numbers = self.numbers_of(group)
+        return range(numbers.start, min(numbers.stop, self.num_motions))
 
     @property
     def terrain_name(self) -> str:

@@ -21,7 +21,7 @@ from parc.motion_synthesis.quality import quality_of
 from parc.motion_synthesis.settings import GenerateSettings
 from parc.stages.randomness import generator_for, seed_of
 from parc.terrain.heightfield import Heightfields, laid_end_to_end
-from parc.terrain.path_planner import PlannedPath, terrain_with_path
+from parc.terrain.path_planner import NoPathError, PlannedPath, terrain_with_path
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,13 @@ class ChosenMotion:
     Attributes:
         frames: as many as it has.
         planned: the path that it follows, and its terrain.
-        candidate: its number among those of its path.
+        rollout: which one of the rollouts of its path it is of, each over another terrain.
+        candidate: its number among those of that rollout.
     """
 
     frames: Frames
     planned: PlannedPath
+    rollout: int
     candidate: int
 
 
@@ -57,13 +59,14 @@ class Synthesis:
         """Return the clips of a group by their numbers, mirror images left out, and what is known of it.
 
         Raises:
-            UserError: there is no path over such terrain.
+            UserError: there can be no path over such terrain.
         """
         chosen, candidates, refused = self._choose(group)
-        wanted = range(group * self.settings.group_size, (group + 1) * self.settings.group_size)
-        given_up = [number for number in wanted if number not in chosen]
+        given_up = [number for number in self.settings.numbers_of(group) if number not in chosen]
         if not chosen:
-            return {}, GeneratedGroup(0, 0.0, candidates, refused, given_up, {}, {})
+            return {}, GeneratedGroup(
+                seconds={}, candidates=candidates, refused=refused, given_up=given_up, before={}, after={}
+            )
         motions, terrains = self._batch(list(chosen.values()))
         before = self._measured(motions, terrains)
         refined = self.settings.refinement.refine(
@@ -76,11 +79,11 @@ class Synthesis:
         ]
         losses = self._losses(tidied)
         clips = {
-            number: dataclasses.replace(clip, made=self._making(number, motion.candidate, its_losses))
+            number: dataclasses.replace(clip, made=self._making(number, motion, its_losses))
             for (number, motion), clip, its_losses in zip(chosen.items(), tidied, losses, strict=True)
         }
-        seconds = sum(clip.seconds for clip in tidied)
-        return clips, GeneratedGroup(len(clips), seconds, candidates, refused, given_up, before, after)
+        seconds = {number: clip.seconds for number, clip in clips.items()}
+        return clips, GeneratedGroup(seconds, candidates, refused, given_up, before, after)
 
     @cached_property
     def _surface(self) -> BodyPoints:
@@ -98,9 +101,13 @@ class Synthesis:
         refused, candidates = Counter[str](), 0
         for attempt in range(settings.max_rollouts):
             lacking = [path for path in paths if len(chosen[path]) < keep]
-            if not lacking:
-                break
-            planned = [self._planned(path, attempt) for path in lacking]
+            found = {path: way for path in lacking if (way := self._planned(path, attempt)) is not None}
+            without_way = (len(lacking) - len(found)) * settings.rollout.candidates
+            candidates += without_way
+            refused["no path"] += without_way
+            if not found:
+                continue
+            lacking, planned = list(found), list(found.values())
             motions = self._rolled_out(lacking, planned, attempt)
             terrains = laid_end_to_end([path.terrain for path in planned]).to(self._device)
             quality = quality_of(motions, terrains, self.model.character, self._surface, self.model.fps)
@@ -111,15 +118,19 @@ class Synthesis:
                 index, candidate = divmod(place, settings.rollout.candidates)
                 its_motions = chosen[lacking[index]]
                 if len(its_motions) < keep:
-                    its_motions.append(ChosenMotion(motions.frames_of(place), planned[index], candidate))
+                    its_motions.append(ChosenMotion(motions.frames_of(place), planned[index], attempt, candidate))
         numbered = {
             path * keep + rank: motion for path, motions in chosen.items() for rank, motion in enumerate(motions)
         }
         return numbered, candidates, {reason: count for reason, count in refused.items() if count}
 
-    def _planned(self, path: int, attempt: int) -> PlannedPath:
+    def _planned(self, path: int, attempt: int) -> PlannedPath | None:
+        """Return a path with its terrain; None where none of many terrains has one."""
         random = np.random.default_rng(seed_of(self.settings.seed, f"terrain and path of rollout {attempt}", path))
-        return terrain_with_path(self.settings.terrain, self.settings.path, random, self.settings.max_terrains)
+        try:
+            return terrain_with_path(self.settings.terrain, self.settings.path, random, self.settings.max_terrains)
+        except NoPathError:
+            return None
 
     def _rolled_out(self, paths: list[int], planned: list[PlannedPath], attempt: int) -> Candidates:
         """Return the candidates of some paths, path after path."""
@@ -178,14 +189,15 @@ class Synthesis:
             )
         ]
 
-    def _making(self, number: int, candidate: int, losses: dict[str, float]) -> Making:
+    def _making(self, number: int, motion: ChosenMotion, losses: dict[str, float]) -> Making:
         settings = self.settings
         return Making(
             model=str(self.model.path),
             model_digest=self.model_digest,
             seed=settings.seed,
             number=number,
-            candidate=candidate,
+            rollout=motion.rollout,
+            candidate=motion.candidate,
             guidance_scale=settings.rollout.guidance_scale,
             losses=losses,
         )

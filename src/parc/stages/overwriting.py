@@ -121,14 +121,17 @@ def _refuse_locked_below(folder: Path, but_for: Sequence[Path]) -> None:
 
 def _delete(run: RunFiles) -> None:
     """Delete what a run wrote, its config last: it says whose folder this is. Say what stays."""
-    left = []
+    left: list[str] = []
+    deleted: list[Path] = []
     for folder, names in run.by_folder.items():
+        before = len(deleted)
         for path in sorted(folder.iterdir()) if folder.is_dir() else []:
             if (path.is_file() or path.is_symlink()) and any(_fits(path.name, each) for each in names):
                 _unlink(path)
+                deleted.append(path)
             elif path not in run.by_folder and path.name not in (run.config, OWNER_FILE, *_KEPT) and not is_lock(path):
                 left.append(path.relative_to(run.folder).as_posix())
-        if folder != run.folder:
+        if folder != run.folder and len(deleted) > before:
             with suppress(OSError):  # there is something else in it
                 folder.rmdir()
     _unlink(run.folder / run.config)

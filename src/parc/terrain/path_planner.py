@@ -52,6 +52,10 @@ class PathPlanner(Protocol):
         ...
 
 
+class NoPathError(UserError):
+    """None of many terrains had a path as asked for; others may."""
+
+
 def terrain_with_path(
     terrains: TerrainGenerator, planner: PathPlanner, random: np.random.Generator, max_terrains: int
 ) -> PlannedPath:
@@ -64,13 +68,14 @@ def terrain_with_path(
         max_terrains: how many terrains are drawn before it is given up.
 
     Raises:
-        UserError: none of them has a path, or a piece cannot do its work.
+        NoPathError: none of them has a path.
+        UserError: a piece cannot do its work.
     """
     for _ in range(max_terrains):
         path = planner.plan(terrains.generate(random), random)
         if path is not None:
             return path
-    raise UserError(
+    raise NoPathError(
         f"path: none of {max_terrains} terrains has a path as asked for; give other terrain (terrain=flat always has one), or "
         "allow more (path.moves, path.max_cost, path.min_distance)"
     )

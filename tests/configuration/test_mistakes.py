@@ -441,8 +441,8 @@ MISTAKES = [
     (
         "--config {files}/evil.yaml",
         "model._target_ (in {files}/evil.yaml): 'subprocess' is of a package that a file names, and neither your command nor "
-        "options that it chose; if you trust it, name it yourself (KEY._target_=MODULE.CLASS, an option of yours, or packages= "
-        "in Python)",
+        "options that it chose; if you trust it, name it yourself (KEY._target_=MODULE.CLASS, an option of yours, "
+        "model_packages=[PACKAGE] for a model, or packages= in Python)",
     ),
 ]
 

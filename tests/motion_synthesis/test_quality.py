@@ -110,7 +110,7 @@ def test_the_best_of_each_path_are_chosen_and_others_refused_for_their_first_rea
     quality.contact[1] = 30.0
     assert SELECTION.choose(motions, quality)[0] == [2, 0]
     quality.penetration[0] = float("nan")  # no number stands in no other's way
-    assert SELECTION.choose(motions, quality)[0] == [2]
+    assert SELECTION.choose(motions, quality)[0] == [2, 3]
 
 
 def test_motions_of_one_frame_have_a_quality_too(humanoid, surface):

@@ -34,8 +34,8 @@ setup: $(BIN)/parc-dev-is-installed
 
 demo: $(BIN)/parc-is-installed
 	$(BIN)/python -m parc.train experiment=demo data_dir=$(DATA_DIR)
-	$(BIN)/python -m parc.generate model_path=$(DEMO) output_dir=$(GENERATED) data_dir=$(DATA_DIR) terrain=flat num_motions=8
-	@$(MAKE) --no-print-directory -j 2 $(DEMO)/motions.png $(GENERATED)/motion.png $(GENERATED)/motions.png 
+	$(BIN)/python -m parc.generate model_path=$(DEMO) output_dir=$(GENERATED) data_dir=$(DATA_DIR) terrain=flat num_motions=8 paths_at_once=4
+	@$(MAKE) --no-print-directory -j 2 $(DEMO)/motions.png $(GENERATED)/motion.png $(GENERATED)/motions.png $(DEMO)/loss_curves.png
 	@echo "pictures: $(DEMO)/loss_curves.png $(DEMO)/motions.png, and of generated motions: $(GENERATED)/motions.png $(GENERATED)/motion.png"
 
 $(DEMO)/loss_curves.png: $(DEMO)/final_model.ckpt

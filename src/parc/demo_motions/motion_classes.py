@@ -268,18 +268,17 @@ def go_along(
 
 def walking_gait(random: np.random.Generator) -> Gait:
     """Draw a way of walking on level ground, 1.2 to 1.8 m/s."""
-    return Gait(
-        step_length=random.uniform(0.62, 0.8),
-        step_time=random.uniform(0.44, 0.52),
-        flight=-random.uniform(0.07, 0.11),
-        spread=random.uniform(0.075, 0.1),
-    )
+    return _brisk_gait(random, 0.62, 0.8)
 
 
 def uneven_gait(random: np.random.Generator) -> Gait:
     """Draw a way of walking where the ground changes now and then, 1.1 to 1.6 m/s."""
+    return _brisk_gait(random, 0.56, 0.7)
+
+
+def _brisk_gait(random: np.random.Generator, shortest_step: float, longest_step: float) -> Gait:
     return Gait(
-        step_length=random.uniform(0.56, 0.7),
+        step_length=random.uniform(shortest_step, longest_step),
         step_time=random.uniform(0.44, 0.52),
         flight=-random.uniform(0.07, 0.11),
         spread=random.uniform(0.075, 0.1),

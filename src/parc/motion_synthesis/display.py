@@ -8,7 +8,7 @@ from tqdm import tqdm
 
 from parc.configuration.messages import duration
 from parc.motion_synthesis.generated import Generated
-from parc.motion_synthesis.saved_clips import num_given_up, saved
+from parc.motion_synthesis.saved_clips import is_done
 from parc.motion_synthesis.settings import GenerateSettings
 from parc.stages.progress import Progress, write_progress
 
@@ -32,18 +32,17 @@ class Display:
     def __init__(self, settings: GenerateSettings, generated: Generated) -> None:
         self.settings, self.generated = settings, generated
         self.total = settings.length.total
-        self.done = self._count()
+        self.done = sum(
+            len(settings.wanted_of(group)) for group in settings.groups if is_done(settings, generated, group)
+        )
         self.bar = tqdm(
             total=self.total, initial=self.done, unit="motion", disable=not sys.stderr.isatty(), dynamic_ncols=True
         )
         self._started, self._done_at_start = time.monotonic(), self.done
 
-    def _count(self) -> int:
-        return len(saved(self.settings, self.generated)) + num_given_up(self.settings, self.generated)
-
-    def show(self) -> None:
-        """Show how far the run is."""
-        self.done = self._count()
+    def show(self, group: int) -> None:
+        """Show how far the run is now that a group is done."""
+        self.done += len(self.settings.wanted_of(group))
         self.bar.set_postfix_str(f"{self.generated.share_accepted:.0%} accepted")
         self.bar.update(self.done - self.bar.n)
         # Beside a bar, the line goes to the log file alone.

@@ -54,7 +54,7 @@ def generate(settings: GenerateSettings) -> None:
                 if not is_done(settings, generated, group):
                     with stop.at_once(f"with {display.done} motions done; to make the others: {continue_command()}"):
                         _make(synthesis, generated, group)
-                        display.show()
+                        display.show(group)
         display.write()
         _conclude(settings, generated)
 
@@ -109,9 +109,10 @@ def _make(synthesis: Synthesis, generated: Generated, group: int) -> None:
     """
     settings = synthesis.settings
     clips, generated.groups[group] = synthesis.make(group)
+    character = synthesis.model.character.to("cpu")
     for number in settings.wanted_of(group):
         if number in clips:
-            save_with_mirror_image(clip_path(settings, number), clips[number], synthesis.model.character.to("cpu"))
+            save_with_mirror_image(clip_path(settings, number), clips[number], character)
         else:
             delete_with_mirror_image(clip_path(settings, number))
     generated.write(settings.folder)

@@ -14,7 +14,7 @@ from parc.anim.motion_clip import LoopMode, MotionClip
 from parc.anim.motion_library import Frames
 from parc.anim.surface_points import BodyPoints, surface_points
 from parc.motion_generator.trained_model import TrainedModel
-from parc.motion_synthesis.candidates import Candidates, batch_of, paths_of
+from parc.motion_synthesis.candidates import Candidates, Paths, batch_of, paths_of
 from parc.motion_synthesis.generated import GeneratedGroup
 from parc.motion_synthesis.motion_measures import measures_of
 from parc.motion_synthesis.quality import quality_of
@@ -108,9 +108,9 @@ class Synthesis:
             if not found:
                 continue
             lacking, planned = list(found), list(found.values())
-            motions = self._rolled_out(lacking, planned, attempt)
-            terrains = laid_end_to_end([path.terrain for path in planned]).to(self._device)
-            quality = quality_of(motions, terrains, self.model.character, self._surface, self.model.fps)
+            ways = paths_of(planned, self._device)
+            motions = self._rolled_out(lacking, ways, attempt)
+            quality = quality_of(motions, ways.terrains, self.model.character, self._surface, self.model.fps)
             places, counts = settings.selection.choose(motions, quality)
             refused.update(counts)
             candidates += len(motions.path)
@@ -132,7 +132,7 @@ class Synthesis:
         except NoPathError:
             return None
 
-    def _rolled_out(self, paths: list[int], planned: list[PlannedPath], attempt: int) -> Candidates:
+    def _rolled_out(self, paths: list[int], ways: Paths, attempt: int) -> Candidates:
         """Return the candidates of some paths, path after path."""
         numbers = range(self.settings.rollout.candidates)
         which = torch.arange(len(paths), device=self._device).repeat_interleave(len(numbers))
@@ -141,7 +141,7 @@ class Synthesis:
             for path in paths
             for number in numbers
         ]
-        return self.settings.rollout.roll_out(self.model, paths_of(planned, self._device), which, generators)
+        return self.settings.rollout.roll_out(self.model, ways, which, generators)
 
     def _batch(self, motions: list[ChosenMotion]) -> tuple[Candidates, Heightfields]:
         terrains = laid_end_to_end([motion.planned.terrain for motion in motions]).to(self._device)

@@ -17,7 +17,7 @@ from benchmarks.start import begin_run, seconds_to_next_step
 from benchmarks.timing import Action, Durations, measure_in_turns, waiting_share
 from parc.anim.character import Character
 from parc.anim.clip_files import read_clip
-from parc.anim.motion_library import Frames
+from parc.anim.frames import Frames
 from parc.anim.preprocessing import preprocess_clip
 from parc.anim.surface_points import collision_points, surface_points
 from parc.configuration.schema import Settings

@@ -52,7 +52,7 @@ def golden_losses(golden_folder: Path, humanoid: Character, distance: Distance) 
 
 
 def standing_frames(batch: int, character: Character, frames: int = 15):
-    from parc.anim.motion_library import Frames
+    from parc.anim.frames import Frames
 
     unit = torch.tensor([0.0, 0, 0, 1])
     return Frames(

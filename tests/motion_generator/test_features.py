@@ -6,7 +6,7 @@ import torch
 
 from golden_arrays import read_golden, rotation_distance
 from paper_settings import golden_statistics, standing_frames
-from parc.anim.motion_library import Frames
+from parc.anim.frames import Frames
 from parc.configuration.errors import UserError
 from parc.motion_generator.feature_statistics import RunningStatistics
 from parc.motion_generator.features import (

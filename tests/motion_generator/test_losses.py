@@ -5,7 +5,7 @@ import torch
 
 from golden_arrays import golden_points, read_golden
 from paper_settings import WEIGHTS, golden_losses, golden_statistics
-from parc.anim.motion_library import Frames
+from parc.anim.frames import Frames
 from parc.configuration.errors import UserError
 from parc.motion_generator.features import MotionFeatures, RotationType
 from parc.motion_generator.losses import Distance, LossWeights, TerrainAndTarget

@@ -7,7 +7,7 @@ import torch
 import yaml
 
 from paper_settings import standing_frames
-from parc.anim.motion_library import Frames
+from parc.anim.frames import Frames
 from parc.anim.surface_points import surface_points
 from parc.configuration.errors import UserError
 from parc.configuration.hydra_help import conf_folder

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from parc.anim.motion_library import Frames
+from parc.anim.frames import Frames
 from parc.anim.surface_points import surface_points
 from parc.motion_synthesis.banded_equations import solve_banded
 from parc.motion_synthesis.held_bodies import held_bodies_of, held_runs, onto_ground

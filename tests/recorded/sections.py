@@ -18,8 +18,9 @@ from torch import Tensor
 
 from parc.anim.character import Character
 from parc.anim.clip_files import read_clip
+from parc.anim.frames import Frames
 from parc.anim.mjcf import CharacterFile
-from parc.anim.motion_library import Frames, MotionLibrary, library_of
+from parc.anim.motion_library import MotionLibrary, library_of
 from parc.anim.preprocessing import preprocess_clip
 from parc.anim.rotations import slerp
 from parc.anim.surface_points import collision_points, surface_points

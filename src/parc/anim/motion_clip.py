@@ -1,6 +1,6 @@
 """A motion clip: a character's frames, its contact labels and the terrain they were made on."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 import torch
@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from parc.anim.character import Character
+from parc.anim.frames import Frames
 from parc.anim.making import Making
 from parc.configuration.errors import UserError
 from parc.terrain.heightfield import Heightfield
@@ -62,6 +63,15 @@ class MotionClip:
     def seconds(self) -> float:
         """What the clip weighs in a dataset: frames / fps, seconds."""
         return self.num_frames / self.fps
+
+    @property
+    def frames(self) -> Frames:
+        """Poses and contact labels of all frames."""
+        return Frames(self.root_pos, self.root_rot, self.joint_rot, self.contacts)
+
+    def with_frames(self, frames: Frames) -> "MotionClip":
+        """Return this clip with other poses and contact labels."""
+        return replace(self, **vars(frames))
 
 
 def checked_clip(

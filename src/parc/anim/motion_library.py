@@ -1,41 +1,16 @@
 """The motion library: every clip of a dataset, laid end to end in arrays that can be read in batches."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from parc.anim.frames import Frames
 from parc.anim.motion_clip import LoopMode
 from parc.anim.preprocessing import PreprocessedClip
 from parc.anim.rotations import slerp
 from parc.terrain.heightfield import Heightfields, laid_end_to_end
-
-
-@dataclass(frozen=True)
-class Frames:
-    """Poses read at some times, in the world.
-
-    Attributes:
-        root_pos: metres.
-        root_rot: (x, y, z, w).
-        joint_rot: (x, y, z, w), body j at index j - 1.
-        contacts: soft contact labels, 0..1.
-    """
-
-    root_pos: Float[Tensor, "*batch 3"]
-    root_rot: Float[Tensor, "*batch 4"]
-    joint_rot: Float[Tensor, "*batch joints 4"]
-    contacts: Float[Tensor, "*batch bodies"]
-
-    def each(self, function: Callable[[Tensor], Tensor]) -> "Frames":
-        """Return what a function makes of each tensor."""
-        return Frames(*(function(getattr(self, field.name)) for field in fields(self)))
-
-    def part(self, first: int | None, last: int | None) -> "Frames":
-        """Return frames `first` to `last` - 1 of each of a batch of windows."""
-        return self.each(lambda values: values[:, first:last])
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from parc.anim.motion_library import Frames
+from parc.anim.frames import Frames
 from parc.anim.rotations import heading, rotate_xy, turn_about_z
 from parc.terrain.heightfield import Heightfields
 

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from parc.anim.character import Character
-from parc.anim.motion_library import Frames
+from parc.anim.frames import Frames
 from parc.anim.rotations import rotation_from_6d, rotation_to_6d
 from parc.configuration.errors import UserError
 from parc.configuration.files import read_text, read_yaml, write_text_whole

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from parc.anim.character import Character
-from parc.anim.motion_library import Frames
+from parc.anim.frames import Frames
 from parc.configuration.errors import UserError
 from parc.configuration.pieces import Recipe
 from parc.motion_generator.denoiser import Conditions, Denoiser

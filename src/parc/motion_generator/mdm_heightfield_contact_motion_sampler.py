@@ -10,9 +10,10 @@ from torch import Tensor
 
 from parc.anim.character import Character
 from parc.anim.dataset import ClipEntry, ClipLimits
+from parc.anim.frames import Frames
 from parc.anim.heldout_clips import HeldoutSplit
 from parc.anim.library_cache import PreparedClips, open_prepared_clips
-from parc.anim.motion_library import Frames, MotionLibrary, runs
+from parc.anim.motion_library import MotionLibrary, runs
 from parc.anim.rotations import heading
 from parc.configuration.errors import UserError
 from parc.configuration.schema import MayChange, OutputFolder

@@ -58,6 +58,11 @@ class TrainedModel:
     target: TargetSettings
 
     @property
+    def device(self) -> torch.device:
+        """The device that it computes on."""
+        return self.mdm.mean.device
+
+    @property
     def num_frames(self) -> int:
         """Frames of a window."""
         return self.mdm.num_frames

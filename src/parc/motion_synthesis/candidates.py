@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from parc.anim.motion_library import Frames
+from parc.anim.frames import Frames
 from parc.terrain.heightfield import Heightfields, laid_end_to_end
 from parc.terrain.path_planner import PlannedPath
 

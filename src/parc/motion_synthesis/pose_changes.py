@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from parc.anim.character import Character, JointType
-from parc.anim.motion_library import Frames
+from parc.anim.frames import Frames
 
 
 class PoseChanges:

@@ -10,7 +10,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from parc.anim.character import Character
-from parc.anim.motion_library import Frames
+from parc.anim.frames import Frames
 from parc.anim.surface_points import BodyPoints, surface_points
 from parc.configuration.errors import UserError
 from parc.motion_synthesis.candidates import Candidates

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from parc.anim.character import Character
-from parc.anim.motion_library import Frames
+from parc.anim.frames import Frames
 from parc.anim.surface_points import BodyPoints
 from parc.configuration.errors import UserError
 from parc.motion_synthesis.banded_equations import NormalEquations

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from parc.anim.motion_library import Frames
+from parc.anim.frames import Frames, joined
 from parc.configuration.errors import UserError, nearest_name
 from parc.configuration.schema import FilePath
 from parc.motion_generator.canonical_frame import canonical_frames, frames_to_canonical, frames_to_world, to_canonical
@@ -100,6 +100,7 @@ class Rollout:
         paths: Paths,
         path: Int[Tensor, " batch"],
         generators: Sequence[torch.Generator],
+        start: Frames | None = None,
     ) -> Candidates:
         """Make a motion for each candidate.
 
@@ -110,13 +111,18 @@ class Rollout:
             paths: what the motions are to follow.
             path: which path each candidate is to follow.
             generators: one for each candidate.
+            start: frames that each candidate goes on from where it is, in the frame of its terrain, at least as many as the
+                model has previous states; the last ones are used, and are the first of the motion. None for what `self.start`
+                and `blank_start` say.
         """
         length = model.num_previous + self.new_frames
         limit = max(length, round(self.max_seconds * model.fps))
-        if self.start is None:
-            parts = [self._first_windows(model, paths, path, generators).part(0, length)]
-        else:
+        if start is not None:
+            parts = [start.part(-model.num_previous, None)]
+        elif self.start is not None:
             parts = [placed_on_paths(end_of_clip(Path(self.start), model), paths, path)]
+        else:
+            parts = [self._first_windows(model, paths, path, generators).part(0, length)]
         num_frames = torch.full_like(path, parts[0].root_pos.shape[1])
         finished = self._have_finished(model, parts[0], paths, path)
         while len(going := (~finished & (num_frames < limit)).nonzero()[:, 0]):
@@ -129,7 +135,7 @@ class Rollout:
             parts.append(_with_rows(parts[-1].part(-1, None), going, new))
             num_frames[going] += self.new_frames
             finished[going] = self._have_finished(model, new, paths, path[going])
-        frames = Frames(*(torch.cat([getattr(part, field.name) for part in parts], dim=1) for field in fields(Frames)))
+        frames = joined(parts, dim=1)
         # A window begins before the limit; one in which a motion finishes may end a little later.
         return Candidates(frames, torch.where(finished, num_frames, num_frames.clamp(max=limit)), finished, path)
 

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from parc.anim.clip_files import read_clip
-from parc.anim.motion_library import Frames
+from parc.anim.frames import Frames
 from parc.anim.rotations import heading, turn_about_z
 from parc.configuration.errors import UserError
 from parc.motion_generator.canonical_frame import frames_to_canonical, frames_to_world
@@ -81,8 +81,7 @@ def end_of_clip(path: Path, model: TrainedModel) -> Frames:
             f"rollout.start {path}: has {clip.num_frames} frames, expected at least the {model.num_previous} that the model "
             "goes on from"
         )
-    values = (clip.root_pos, clip.root_rot, clip.joint_rot, clip.contacts)
-    frames = Frames(*(each[None, -model.num_previous :] for each in values))
+    frames = clip.frames.each(lambda values: values[None, -model.num_previous :])
     at = frames.root_pos[:, -1]
     ground = torch.cat([at[:, :2], clip.terrain.heights_at(at[:, :2])[:, None]], dim=1)
     return frames_to_canonical(frames, ground, heading(frames.root_rot[:, -1]))

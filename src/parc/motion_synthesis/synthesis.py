@@ -9,9 +9,9 @@ from functools import cached_property
 import numpy as np
 import torch
 
+from parc.anim.frames import Frames
 from parc.anim.making import Making
 from parc.anim.motion_clip import LoopMode, MotionClip
-from parc.anim.motion_library import Frames
 from parc.anim.surface_points import BodyPoints, surface_points
 from parc.motion_generator.trained_model import TrainedModel
 from parc.motion_synthesis.candidates import Candidates, Paths, batch_of, paths_of
@@ -87,11 +87,7 @@ class Synthesis:
 
     @cached_property
     def _surface(self) -> BodyPoints:
-        return surface_points(self.model.character).to(self._device)
-
-    @property
-    def _device(self) -> torch.device:
-        return self.model.mdm.mean.device
+        return surface_points(self.model.character).to(self.model.device)
 
     def _choose(self, group: int) -> tuple[dict[int, ChosenMotion], int, dict[str, int]]:
         """Return the chosen motions of a group by their numbers, how many candidates there were, and why others were refused."""
@@ -108,7 +104,7 @@ class Synthesis:
             if not found:
                 continue
             lacking, planned = list(found), list(found.values())
-            ways = paths_of(planned, self._device)
+            ways = paths_of(planned, self.model.device)
             motions = self._rolled_out(lacking, ways, attempt)
             quality = quality_of(motions, ways.terrains, self.model.character, self._surface, self.model.fps)
             places, counts = settings.selection.choose(motions, quality)
@@ -135,7 +131,7 @@ class Synthesis:
     def _rolled_out(self, paths: list[int], ways: Paths, attempt: int) -> Candidates:
         """Return the candidates of some paths, path after path."""
         numbers = range(self.settings.rollout.candidates)
-        which = torch.arange(len(paths), device=self._device).repeat_interleave(len(numbers))
+        which = torch.arange(len(paths), device=self.model.device).repeat_interleave(len(numbers))
         generators = [
             generator_for(self.settings.seed, f"noise of candidate {number} of rollout {attempt}", path)
             for path in paths
@@ -144,7 +140,7 @@ class Synthesis:
         return self.settings.rollout.roll_out(self.model, ways, which, generators)
 
     def _batch(self, motions: list[ChosenMotion]) -> tuple[Candidates, Heightfields]:
-        terrains = laid_end_to_end([motion.planned.terrain for motion in motions]).to(self._device)
+        terrains = laid_end_to_end([motion.planned.terrain for motion in motions]).to(self.model.device)
         return batch_of([motion.frames for motion in motions]), terrains
 
     def _measured(self, motions: Candidates, terrains: Heightfields) -> dict[str, float]:
@@ -158,10 +154,7 @@ class Synthesis:
         frames = motions.frames_of(place).each(torch.Tensor.cpu)
         clip = MotionClip(
             name=name,
-            root_pos=frames.root_pos,
-            root_rot=frames.root_rot,
-            joint_rot=frames.joint_rot,
-            contacts=frames.contacts,
+            **vars(frames),
             fps=self.model.fps,
             loop_mode=LoopMode.CLAMP,
             terrain=planned.terrain,
@@ -171,15 +164,8 @@ class Synthesis:
 
     def _losses(self, clips: list[MotionClip]) -> list[dict[str, float]]:
         """Return what each clip that was tidied would be chosen by."""
-        motions = batch_of(
-            [
-                Frames(clip.root_pos, clip.root_rot, clip.joint_rot, clip.contacts).each(
-                    lambda values: values.to(self._device)
-                )
-                for clip in clips
-            ]
-        )
-        terrains = laid_end_to_end([clip.terrain for clip in clips]).to(self._device)
+        motions = batch_of([clip.frames.each(lambda values: values.to(self.model.device)) for clip in clips])
+        terrains = laid_end_to_end([clip.terrain for clip in clips]).to(self.model.device)
         quality = quality_of(motions, terrains, self.model.character, self._surface, self.model.fps)
         total = self.settings.selection.loss_of(motions, quality)
         return [

@@ -94,13 +94,7 @@ class Tidying:
         kept = ~hesitation.frames_of(body_pos)
         if kept.sum() < LEAST_FRAMES_OF_A_CLIP:
             return clip
-        return replace(
-            clip,
-            root_pos=clip.root_pos[kept],
-            root_rot=clip.root_rot[kept],
-            joint_rot=clip.joint_rot[kept],
-            contacts=clip.contacts[kept],
-        )
+        return clip.with_frames(clip.frames.each(lambda values: values[kept]))
 
 
 def _near(

@@ -1,0 +1,61 @@
+"""What is said of a motion beside it: how long it is, how it keeps to the ground, where it came from."""
+
+from collections.abc import Sequence
+
+import torch
+
+from parc.anim.character import Character
+from parc.anim.motion_clip import MotionClip
+from parc.anim.surface_points import surface_points
+from parc.motion_synthesis.candidates import batch_of
+from parc.motion_synthesis.motion_measures import measures_of
+from parc.motion_synthesis.quality import quality_of
+from parc.terrain.heightfield import laid_end_to_end
+
+
+@torch.no_grad()
+def figures_of(clip: MotionClip, character: Character, feet: Sequence[str]) -> dict[str, str]:
+    """Measure a clip; return its figures with their units, by name.
+
+    Args:
+        clip: to be measured.
+        character: who moves.
+        feet: bodies whose contacts count.
+    """
+    motions, terrains = batch_of([clip.frames]), laid_end_to_end([clip.terrain])
+    surface = surface_points(character)
+    quality = quality_of(motions, terrains, character, surface, clip.fps)
+    measures = measures_of(motions, terrains, character, surface, clip.fps, feet)
+    slide = float(measures.slide)
+    figures = {
+        "length": f"{clip.seconds:.1f} s, {clip.num_frames} frames",
+        "deepest below ground": f"{100 * float(quality.deepest):.1f} cm",
+        "frames over 1 cm deep": f"{100 * float(measures.deep_frames):.0f} %",
+        "feet slide": f"{100 * slide:.1f} cm/s" if slide == slide else "no contact",
+        "frames with a foot floating": f"{100 * float(measures.floating_frames):.0f} %",
+        "jerky frames": f"{100 * float(measures.jerky_frames):.1f} %",
+        "fastest body": f"{float(quality.fastest_body):.1f} m/s",
+    }
+    if clip.path_nodes is not None and len(clip.path_nodes):
+        missed = float((clip.root_pos[-1] - clip.path_nodes[-1])[:2].norm())
+        figures["from the end of the path"] = f"{missed:.2f} m"
+    if clip.made is not None:
+        figures["made by"] = f"{clip.made.model} ({clip.made.short_digest}), motion {clip.made.number}"
+    return figures
+
+
+def as_table(columns: dict[str, dict[str, str]]) -> str:
+    """Return figures as a Markdown table, a column for each motion.
+
+    Args:
+        columns: figures by motion.
+    """
+    names = list(dict.fromkeys(name for figures in columns.values() for name in figures))
+    lines = [["", *columns], ["---"] * (len(columns) + 1)]
+    lines += [[name, *(figures.get(name, "") for figures in columns.values())] for name in names]
+    return "\n".join("| " + " | ".join(_plain(cell) for cell in line) + " |" for line in lines)
+
+
+def _plain(text: str) -> str:
+    """Return text as Markdown that shows it as it is."""
+    return "".join(f"\\{letter}" if letter in "\\`*_{}[]<>|#" else letter for letter in text)

@@ -1,0 +1,118 @@
+"""What can be viewed: clips in folders, runs and manifests, listed at once and read when they are chosen."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from parc.anim.character import Character
+from parc.anim.clip_files import read_clip
+from parc.anim.dataset import ClipDataset, ClipEntry
+from parc.anim.motion_clip import MotionClip
+from parc.configuration.errors import UserError
+from parc.configuration.paths import refuse_undecodable
+from parc.pictures.palette import EARLY_POSE, LATE_POSE
+
+UNREFINED, CORRECTED = "before refinement", "corrected"
+COLOURS_OF_VERSIONS = (LATE_POSE, "#CC79A7", "#009E73", "#8C6D31")  # of what several paths hold of one name
+UNREFINED_COLOUR = EARLY_POSE
+GENERATED_FOLDER, CORRECTED_FOLDER = "p2_kin_gen", "p4_phys_record"  # of an iteration, beside one another
+
+
+@dataclass(frozen=True)
+class Version:
+    """A motion in one of its versions.
+
+    Attributes:
+        label: which one it is; empty where there is no other.
+        clip: the motion.
+        colour: that tells it from the others, '#RRGGBB'.
+    """
+
+    label: str
+    clip: MotionClip
+    colour: str
+
+
+@dataclass(frozen=True)
+class ListedMotion:
+    """A motion that is not read yet.
+
+    Attributes:
+        name: of its clips, without folder and extension.
+        motion_class: of its clips.
+        files: by label; several where paths hold clips of one name.
+    """
+
+    name: str
+    motion_class: str
+    files: dict[str, Path]
+
+    def read(self, character: Character) -> list[Version]:
+        """Read the motion in all of its versions, the one before refinement first.
+
+        Raises:
+            UserError: a file is broken, or no clip of the character.
+        """
+        versions = []
+        for number, (label, path) in enumerate(self.files.items()):
+            clip = read_clip(path, character)
+            versions.append(Version(label, clip, COLOURS_OF_VERSIONS[number % len(COLOURS_OF_VERSIONS)]))
+        first = versions[0]
+        if getattr(first.clip, "unrefined", None) is not None:
+            before = dataclasses.replace(first.clip.with_frames(first.clip.unrefined), unrefined=None)
+            refined = dataclasses.replace(first, label=first.label or "refined")
+            versions = [Version(UNREFINED, before, UNREFINED_COLOUR), refined, *versions[1:]]
+        return versions
+
+
+def motions_in(paths: Sequence[Path]) -> list[ListedMotion]:
+    """List the motions of some paths without reading them: clips, manifests, folders of clips and of runs.
+
+    Clips of one name in several paths are versions of one motion. Where a path is an iteration's generated clips and its
+    corrected ones lie beside it, they are listed as such versions.
+
+    Raises:
+        UserError: a path is missing or holds no clips, or a name is no text.
+    """
+    sources = _with_labels(paths)
+    files: dict[str, dict[str, ClipEntry]] = {}
+    for label, path in sources.items():
+        for entry in _entries(path):
+            files.setdefault(entry.path.stem, {})[label] = entry
+    only = len(sources) == 1
+    return [
+        ListedMotion(
+            name,
+            next(iter(entries.values())).motion_class,
+            {"" if only else label: entry.path for label, entry in entries.items()},
+        )
+        for name, entries in files.items()
+    ]
+
+
+def _with_labels(paths: Sequence[Path]) -> dict[str, Path]:
+    """Return the folders and files to look in, by labels that tell them apart."""
+    if all(path.is_file() for path in paths) and len({path.stem for path in paths}) == len(paths):
+        # Clips of different names need no labels: each is a motion of its own.
+        return {str(number): path for number, path in enumerate(paths)}
+    found = {}
+    for path in paths:
+        name = path.resolve().name if path.is_dir() else path.stem
+        found[name if name not in found else str(path)] = path
+    corrected = paths[0].resolve().parent / CORRECTED_FOLDER
+    if len(paths) == 1 and paths[0].resolve().name == GENERATED_FOLDER and corrected.is_dir():
+        found = {"refined": paths[0], CORRECTED: corrected}
+    return found
+
+
+def _entries(path: Path) -> list[ClipEntry]:
+    if not path.exists():
+        raise UserError(
+            f"{path}: there is no such file or folder; expected a clip, a folder of clips, a manifest or a run's folder"
+        )
+    refuse_undecodable(str(path))
+    try:
+        return ClipDataset([str(path)], 2, 1, 1, halved_classes=[]).entries()
+    except UserError as error:
+        raise UserError(str(error).removeprefix("dataset.motion_lib_file ")) from error

@@ -1,0 +1,82 @@
+"""Pages that play motions: one HTML file that needs no server and no internet."""
+
+import dataclasses
+import html
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import viser
+
+from parc.anim.character import Character
+from parc.configuration.files import write_text_whole
+from parc.pictures.camera import axes_facing
+from parc.studio.ground import near_the_motion
+from parc.studio.motion_list import Version
+from parc.studio.server import THIS_MACHINE, running_server
+from parc.studio.shown_motions import Layers, MotionsInScene
+
+MARGIN = 1.2  # metres of ground around each motion
+TOWARDS_CAMERA = np.array([0.25, -1.0, 0.6])  # from the middle of all grounds
+FIELD_OF_VIEW = 0.7  # radians from the lower to the upper border of the picture
+ASPECT = 1.4  # width of the picture over its height, at least
+TALL = 1.8  # metres above the lowest ground that are to be seen
+STAYS = 0.7  # seconds for which the last frame is shown before the page begins again
+CAPTION = (
+    '<div style="position:fixed;right:12px;top:10px;z-index:9;pointer-events:none;font:600 15px system-ui,sans-serif;'
+    'color:#1F2328;background:#ffffffc0;padding:6px 10px;border-radius:6px">{}</div>'
+)
+
+
+def write_page(path: Path, motions: Sequence[Version], character: Character, title: str) -> None:
+    """Write a page that plays motions beside one another, at the speed of the first one's clip.
+
+    Whoever opens it can pause, go to any time, choose the speed, and look from anywhere.
+
+    Args:
+        path: the file to write.
+        motions: at least one.
+        character: who moves.
+        title: of the page.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    shown = [
+        dataclasses.replace(motion, clip=dataclasses.replace(motion.clip, terrain=near_the_motion(motion.clip, MARGIN)))
+        for motion in motions
+    ]
+    with running_server(THIS_MACHINE, 0, title) as server:
+        scene = MotionsInScene(server, character)
+        scene.show(shown, Layers(), beside=True)
+        look_at_all(server, scene)
+        recording = server.get_scene_serializer()
+        for frame in range(scene.num_frames):
+            scene.at(frame)
+            recording.insert_sleep(1 / shown[0].clip.fps)
+        recording.insert_sleep(STAYS)
+        page = recording.as_html()
+    write_text_whole(path, _with_caption(page, title))
+
+
+def look_at_all(server: viser.ViserServer, scene: MotionsInScene) -> None:
+    """Have browsers that are opened look at all grounds at once, from the front and above."""
+    corners = []
+    for ground in scene.grounds:
+        low = np.append(ground.terrain.min_point.numpy(), ground.terrain.heights.min()) + ground.offset
+        size = np.array(ground.terrain.heights.shape) * ground.terrain.cell_size
+        corners += [low + np.array([x, y, z]) for x in (0, size[0]) for y in (0, size[1]) for z in (0, TALL)]
+    middle = (np.min(corners, axis=0) + np.max(corners, axis=0)) / 2
+    axes = axes_facing(TOWARDS_CAMERA)
+    right, up, near = ((np.array(corners) - middle) @ axes.T).T
+    half_height = np.tan(FIELD_OF_VIEW / 2)
+    distance = np.max(near + np.maximum(abs(right) / (half_height * ASPECT), abs(up) / half_height))
+    server.initial_camera.fov = FIELD_OF_VIEW
+    server.initial_camera.look_at = tuple(middle)
+    server.initial_camera.position = tuple(middle + distance * axes[2])
+
+
+def _with_caption(page: str, title: str) -> str:
+    title = html.escape(title)
+    page = page.replace("<title>Viser</title>", f"<title>{title}</title>", 1)
+    return page.replace("<body>", f"<body>{CAPTION.format(title)}", 1)

@@ -1,0 +1,183 @@
+"""The studio: motions in the browser, to be watched, made, and corrected."""
+
+import dataclasses
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import viser
+from jaxtyping import Float
+
+from parc.anim.character import Character
+from parc.anim.motion_clip import MotionClip
+from parc.configuration.errors import UserError
+from parc.motion_generator.trained_model import TrainedModel
+from parc.pictures.palette import LATE_POSE
+from parc.studio.motion_list import ListedMotion, Version
+from parc.studio.page import look_at_all
+from parc.studio.playback import Playback
+from parc.studio.shown_motions import Layers, MotionsInScene
+
+Place = Float[np.ndarray, " 3"]  # in the world of the motion that is worked on, metres
+
+
+class Studio:
+    """What is shown, and what all panels share.
+
+    The first of the motions that are shown is the one that is worked on: edited, gone on from, saved.
+
+    Args:
+        server: whose scene and panels are shown.
+        character: who moves.
+        motions: that can be chosen.
+        model: that makes motions; None where there is none.
+        folder: where motions are saved unless told otherwise.
+    """
+
+    def __init__(
+        self,
+        server: viser.ViserServer,
+        character: Character,
+        motions: Sequence[ListedMotion],
+        model: TrainedModel | None,
+        folder: Path,
+    ) -> None:
+        self.server, self.character, self.motions, self.model, self.folder = server, character, motions, model, folder
+        self.lock = threading.RLock()  # whoever changes what is shown holds it
+        self.layers = Layers()
+        self.beside = True
+        self.follows = False
+        self.on_click: Callable[[Place], None] | None = None
+        self.on_frame: list[Callable[[int], None]] = []
+        self.on_show: list[Callable[[], None]] = []
+        self.scene = MotionsInScene(server, character)
+        self.scene.on_ground_click(self._clicked)
+        self.playback = Playback(self._show_frame)
+        self._undone: list[list[Version]] = []
+        self._root = np.zeros(3)
+
+    @property
+    def clip(self) -> MotionClip:
+        """The motion that is worked on.
+
+        Raises:
+            UserError: none is shown.
+        """
+        if not self.scene.motions:
+            raise UserError("no motion is shown; choose one in the list")
+        return self.scene.motions[0].clip
+
+    def show(self, motions: Sequence[Version], frame: int | None = 0, looks: bool = False) -> None:
+        """Show motions in the place of those that are shown.
+
+        Args:
+            motions: at least one; the first will be worked on.
+            frame: to begin at; None to stay at the present one.
+            looks: whether browsers turn to look at all of them.
+        """
+        with self.lock:
+            at = self.playback.frame if frame is None else frame
+            self.scene.show(motions, self.layers, self.beside)
+            self._root = self.scene.root_at(at)
+            self.playback.begin(self.scene.num_frames, motions[0].clip.fps, at)
+            if looks:
+                self._look()
+            for notify in self.on_show:
+                notify()
+
+    def show_again(self) -> None:
+        """Show the same motions, as layers and arrangement now are."""
+        with self.lock:
+            if self.scene.motions:
+                self.show(self.scene.motions, frame=None)
+
+    def work_on(self, clip: MotionClip, frame: int | None = None) -> None:
+        """Show a motion that was made from the one that is shown, alone; `undo` brings back what was shown.
+
+        Args:
+            clip: to be shown and worked on.
+            frame: to begin at; None to stay at the present one.
+        """
+        with self.lock:
+            self._undone.append(self.scene.motions)
+            self.show([Version("", clip, LATE_POSE)], frame)
+
+    def undo(self) -> None:
+        """Show what was shown before the latest change.
+
+        Raises:
+            UserError: nothing was changed.
+        """
+        with self.lock:
+            if not self._undone:
+                raise UserError("nothing was changed yet")
+            self.show(self._undone.pop(), frame=None)
+
+    def forget_changes(self) -> None:
+        """Make what is shown the first that `undo` can bring back."""
+        self._undone.clear()
+
+    def edit(self, change: Callable[[MotionClip], MotionClip]) -> None:
+        """Change the motion that is worked on.
+
+        Raises:
+            UserError: whatever the change raises; nothing is changed then.
+        """
+        with self.lock:
+            self.work_on(change(self.clip))
+
+    def set_layers(self, **shown: bool) -> None:
+        """Show or hide layers (see `Layers`)."""
+        with self.lock:
+            self.layers = dataclasses.replace(self.layers, **shown)
+            self.show_again()
+
+    def arrange(self, beside: bool) -> None:
+        """Show several motions beside one another, or on one ground."""
+        with self.lock:
+            self.beside = beside
+            self.show(self.scene.motions, frame=None, looks=True)
+
+    def follow(self, follows: bool) -> None:
+        """Have browsers' cameras move with the root of the first motion, or not."""
+        with self.lock:
+            self.follows = follows
+            self._root = self.scene.root_at(self.playback.frame)
+
+    def _show_frame(self, frame: int) -> None:
+        with self.lock, self.server.atomic():
+            self.scene.at(frame)
+            if self.follows and self.scene.characters:
+                root = self.scene.root_at(frame)
+                for client in self.server.get_clients().values():
+                    client.camera.position = client.camera.position + (root - self._root)
+                    client.camera.look_at = client.camera.look_at + (root - self._root)
+                self._root = root
+            for notify in self.on_frame:
+                notify(frame)
+
+    def _clicked(self, number: int, event: viser.SceneNodePointerEvent) -> None:
+        with self.lock:
+            place = self.scene.ground_of(number).place_at(event)
+            if place is None or self.on_click is None:
+                return
+            if number:  # whoever is clicked for is the one to go on with
+                motions = self.scene.motions
+                self.show([motions[number], *motions[:number], *motions[number + 1 :]], frame=None)
+        self.on_click(place)
+
+    def _look(self) -> None:
+        look_at_all(self.server, self.scene)
+        for client in self.server.get_clients().values():
+            client.camera.position = self.server.initial_camera.position
+            client.camera.look_at = self.server.initial_camera.look_at
+
+
+def reports(studio: Studio, work: Callable[[], None]) -> None:
+    """Do the work of a click; what is wrong is shown in the browser, in one line."""
+    try:
+        work()
+    except UserError as error:
+        for client in studio.server.get_clients().values():
+            client.add_notification("That cannot be done", str(error), color="red", auto_close_seconds=12.0)

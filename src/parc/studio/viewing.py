@@ -1,0 +1,106 @@
+"""From paths to a page or to the studio: what `python -m parc.view` does."""
+
+import logging
+import time
+import webbrowser
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from parc.anim.character import Character
+from parc.anim.mirror import MIRRORED
+from parc.anim.mjcf import CharacterFile
+from parc.configuration.composing import pieces_of_option
+from parc.configuration.pieces import make
+from parc.motion_generator.checkpoint_files import newest_checkpoint
+from parc.motion_generator.trained_model import TrainedModel, load_trained_model
+from parc.motion_synthesis.generated import read_generated
+from parc.motion_synthesis.rollout import Rollout
+from parc.studio.motion_list import ListedMotion, Version, motions_in
+from parc.studio.page import write_page
+from parc.studio.server import running_server
+from parc.studio.studio import Studio
+from parc.studio.watch_panel import WatchPanel
+
+log = logging.getLogger(__name__)
+
+MOST_ON_A_PAGE = 12  # versions of motions: a browser can still draw them
+
+
+def write_page_of(paths: Sequence[Path], output: Path, char_file: str) -> Path:
+    """Write a page that plays the motions of some paths; of many, some that are evenly spread over them.
+
+    Raises:
+        UserError: a path holds no clips, a clip is broken, or the page cannot be written.
+    """
+    character = CharacterFile(char_file).read()
+    found = motions_in(paths)
+    # Mirror images show nothing new.
+    listed = [motion for motion in found if not motion.name.endswith(MIRRORED)] or found
+    versions: list[Version] = []
+    count = len(listed[0].read(character))
+    most = max(1, MOST_ON_A_PAGE // count)
+    shown = [listed[place] for place in np.linspace(0, len(listed) - 1, min(most, len(listed))).round().astype(int)]
+    for motion in shown:
+        versions += motion.read(character)
+    if len(shown) < len(listed):
+        log.info("the page shows %d of the %d motions, evenly spread", len(shown), len(listed))
+    title = listed[0].name if len(listed) == 1 else ", ".join(path.resolve().name for path in paths[:3])
+    write_page(output, versions, character, title)
+    return output
+
+
+def view(
+    paths: Sequence[Path],
+    char_file: str,
+    *,
+    model: Path | None,
+    host: str,
+    port: int,
+    opens_browser: bool,
+) -> None:
+    """Show the motions of some paths in the browser until the program is interrupted.
+
+    Args:
+        paths: clips, folders of clips, manifests, folders of runs.
+        char_file: see `CharacterFile`; with a model, its character counts.
+        model: that makes motions; None for that of the run that the first path is of, if it is of one.
+        host: the address to listen on.
+        port: likewise.
+        opens_browser: whether this machine's browser is opened.
+
+    Raises:
+        UserError: a path holds no clips, the model is none, or nothing can listen there.
+    """
+    listed, trained = _listed_with_model(paths, model)
+    character: Character = trained.character if trained is not None else CharacterFile(char_file).read()
+    feet = make(pieces_of_option("generate", [], ["rollout"])["rollout"], Rollout, "rollout").feet
+    folder = paths[0] if paths[0].is_dir() else paths[0].parent
+    with running_server(host, port, "parc") as server:
+        studio = Studio(server, character, listed, trained, folder / "studio")
+        tabs = server.gui.add_tab_group()
+        with tabs.add_tab("Watch"):
+            WatchPanel(studio, feet)
+        studio.playback.start()
+        address = f"http://{host}:{server.get_port()}"
+        print(f"{len(listed)} motions at {address} (Ctrl+C ends)", flush=True)
+        if opens_browser:
+            webbrowser.open(address)
+        try:
+            while True:
+                time.sleep(3600)
+        except KeyboardInterrupt:
+            pass
+        finally:
+            studio.playback.stop()
+
+
+def _listed_with_model(paths: Sequence[Path], model: Path | None) -> tuple[list[ListedMotion], TrainedModel | None]:
+    """Return the motions of some paths, and the model that is asked for or theirs."""
+    if model is None and paths[0].is_dir():
+        if newest_checkpoint(paths[0]) is not None:
+            model = paths[0]
+        elif (generated := read_generated(paths[0])) is not None:
+            log.info("no --model: motions were made by %s", generated)
+    return motions_in(paths), None if model is None else load_trained_model(model)

@@ -6,7 +6,7 @@ import numpy as np
 import roma
 import torch
 import trimesh
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, UInt32
 from torch import Tensor
 
 from parc.anim.character import Character, Geom
@@ -23,7 +23,7 @@ class Mesh:
     """
 
     vertices: Float[np.ndarray, "vertices 3"]
-    faces: Int[np.ndarray, "faces 3"]
+    faces: UInt32[np.ndarray, "faces 3"]
     has_edges: bool
 
 

@@ -59,7 +59,7 @@ class ListedMotion:
             clip = read_clip(path, character)
             versions.append(Version(label, clip, COLOURS_OF_VERSIONS[number % len(COLOURS_OF_VERSIONS)]))
         first = versions[0]
-        if getattr(first.clip, "unrefined", None) is not None:
+        if first.clip.unrefined is not None:
             before = dataclasses.replace(first.clip.with_frames(first.clip.unrefined), unrefined=None)
             refined = dataclasses.replace(first, label=first.label or "refined")
             versions = [Version(UNREFINED, before, UNREFINED_COLOUR), refined, *versions[1:]]

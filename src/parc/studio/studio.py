@@ -4,6 +4,7 @@ import dataclasses
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import viser
@@ -103,6 +104,17 @@ class Studio:
             self._undone.append(self.scene.motions)
             self.show([Version("", clip, LATE_POSE)], frame)
 
+    def propose(self, motions: Sequence[Version], frame: int) -> None:
+        """Show motions of which one is to be chosen; `undo` brings back what was shown.
+
+        Args:
+            motions: the best first.
+            frame: to begin at.
+        """
+        with self.lock:
+            self._undone.append(self.scene.motions)
+            self.show(motions, frame, looks=len(motions) > 1 and self.beside)
+
     def undo(self) -> None:
         """Show what was shown before the latest change.
 
@@ -145,6 +157,11 @@ class Studio:
             self.follows = follows
             self._root = self.scene.root_at(self.playback.frame)
 
+    def say(self, title: str, text: str, colour: Literal["blue", "green", "red"] = "blue") -> None:
+        """Show a note in the browser for a while."""
+        for client in self.server.get_clients().values():
+            client.add_notification(title, text, color=colour, auto_close_seconds=12.0)
+
     def _show_frame(self, frame: int) -> None:
         with self.lock, self.server.atomic():
             self.scene.at(frame)
@@ -172,12 +189,3 @@ class Studio:
         for client in self.server.get_clients().values():
             client.camera.position = self.server.initial_camera.position
             client.camera.look_at = self.server.initial_camera.look_at
-
-
-def reports(studio: Studio, work: Callable[[], None]) -> None:
-    """Do the work of a click; what is wrong is shown in the browser, in one line."""
-    try:
-        work()
-    except UserError as error:
-        for client in studio.server.get_clients().values():
-            client.add_notification("That cannot be done", str(error), color="red", auto_close_seconds=12.0)

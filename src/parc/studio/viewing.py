@@ -11,16 +11,18 @@ import numpy as np
 from parc.anim.character import Character
 from parc.anim.mirror import MIRRORED
 from parc.anim.mjcf import CharacterFile
-from parc.configuration.composing import pieces_of_option
-from parc.configuration.pieces import make
 from parc.motion_generator.checkpoint_files import newest_checkpoint
 from parc.motion_generator.trained_model import TrainedModel, load_trained_model
 from parc.motion_synthesis.generated import read_generated
-from parc.motion_synthesis.rollout import Rollout
+from parc.studio.correct_panel import CorrectPanel
+from parc.studio.generate_panel import GeneratePanel
 from parc.studio.motion_list import ListedMotion, Version, motions_in
+from parc.studio.motion_requests import default_pieces
 from parc.studio.page import write_page
 from parc.studio.server import running_server
 from parc.studio.studio import Studio
+from parc.studio.terrain_panel import TerrainPanel
+from parc.studio.tools import Tools
 from parc.studio.watch_panel import WatchPanel
 
 log = logging.getLogger(__name__)
@@ -75,13 +77,20 @@ def view(
     """
     listed, trained = _listed_with_model(paths, model)
     character: Character = trained.character if trained is not None else CharacterFile(char_file).read()
-    feet = make(pieces_of_option("generate", [], ["rollout"])["rollout"], Rollout, "rollout").feet
+    pieces = default_pieces()
     folder = paths[0] if paths[0].is_dir() else paths[0].parent
     with running_server(host, port, "parc") as server:
         studio = Studio(server, character, listed, trained, folder / "studio")
+        tools = Tools(studio)
         tabs = server.gui.add_tab_group()
         with tabs.add_tab("Watch"):
-            WatchPanel(studio, feet)
+            WatchPanel(studio, pieces.rollout.feet)
+        with tabs.add_tab("Generate"):
+            generating = GeneratePanel(studio, tools, pieces)
+        with tabs.add_tab("Terrain"):
+            TerrainPanel(studio, tools, generating.make_again)
+        with tabs.add_tab("Correct"):
+            CorrectPanel(studio, pieces)
         studio.playback.start()
         address = f"http://{host}:{server.get_port()}"
         print(f"{len(listed)} motions at {address} (Ctrl+C ends)", flush=True)

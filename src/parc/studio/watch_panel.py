@@ -1,13 +1,12 @@
 """The panel to watch motions: the list, playing, and what is drawn beside them."""
 
-from collections.abc import Callable, Sequence
-
-import viser
+from collections.abc import Sequence
 
 from parc.configuration.errors import UserError
 from parc.studio.figures import as_table, figures_of
+from parc.studio.listening import listen
 from parc.studio.motion_list import ListedMotion, Version
-from parc.studio.studio import Studio, reports
+from parc.studio.studio import Studio
 
 PAGE_SIZE = 20  # motions of the list that are read and shown at once
 SPEEDS = {"1/8 x": 0.125, "1/4 x": 0.25, "1/2 x": 0.5, "1 x": 1.0, "2 x": 2.0, "4 x": 4.0}
@@ -37,7 +36,7 @@ class WatchPanel:
         self._show_page()
 
     def _add_list(self) -> None:
-        gui = self._gui
+        gui, studio = self._gui, self._studio
         self._filter = gui.add_text("find", "", hint="motions with this in their name or class")
         self._page = gui.add_number("page", 1, min=1, max=1, step=1, visible=len(self._found) > PAGE_SIZE)
         self._choice = gui.add_dropdown("motion", [" "])
@@ -45,26 +44,26 @@ class WatchPanel:
         self._version = gui.add_dropdown("version", [ALL_VERSIONS], visible=False)
         self._more = gui.add_button_group("several", ["keep beside", "alone"])
         self._listing = gui.add_markdown("")
-        self._on_update(self._filter, lambda: (self._find(), self._show_page()))
-        self._on_update(self._page, self._show_page)
-        self._on_update(self._choice, self._choose)
-        self._on_update(self._version, self._show_chosen)
-        self._on_click(self._step, lambda: self._move(1 if self._step.value == "next" else -1))
-        self._on_click(self._more, self._keep)
+        listen(studio, self._filter, lambda: (self._find(), self._show_page()))
+        listen(studio, self._page, self._show_page)
+        listen(studio, self._choice, self._choose)
+        listen(studio, self._version, self._show_chosen)
+        listen(studio, self._step, lambda: self._move(1 if self._step.value == "next" else -1))
+        listen(studio, self._more, self._keep)
 
     def _add_playing(self) -> None:
-        gui, playback = self._gui, self._studio.playback
+        gui, studio, playback = self._gui, self._studio, self._studio.playback
         with gui.add_folder("Play"):
             self._frame = gui.add_slider("frame", 0, 1, 1, 0)
             self._play = gui.add_button_group("", ["play / pause", "- 1", "+ 1"])
             self._speed = gui.add_dropdown("speed", list(SPEEDS), initial_value="1 x")
             self._loop = gui.add_checkbox("again at the end", True)
             self._follow = gui.add_checkbox("camera follows", False)
-        self._on_update(self._frame, self._scrub)
-        self._on_click(self._play, self._play_or_step)
-        self._on_update(self._speed, lambda: setattr(playback, "speed", SPEEDS[self._speed.value]))
-        self._on_update(self._loop, lambda: setattr(playback, "loops", self._loop.value))
-        self._on_update(self._follow, lambda: self._studio.follow(self._follow.value))
+        listen(studio, self._frame, self._scrub)
+        listen(studio, self._play, self._play_or_step)
+        listen(studio, self._speed, lambda: setattr(playback, "speed", SPEEDS[self._speed.value]))
+        listen(studio, self._loop, lambda: setattr(playback, "loops", self._loop.value))
+        listen(studio, self._follow, lambda: self._studio.follow(self._follow.value))
 
     def _add_layers(self) -> None:
         gui, studio = self._gui, self._studio
@@ -77,19 +76,8 @@ class WatchPanel:
                 ("labels", "names of motions"),
             ):
                 box = gui.add_checkbox(label, getattr(studio.layers, layer))
-                self._on_update(box, lambda box=box, layer=layer: studio.set_layers(**{layer: box.value}))
-        self._on_update(arrangement, lambda: studio.arrange(arrangement.value == BESIDE))
-
-    def _on_update(self, element: viser.GuiInputHandle, work: Callable[[], object]) -> None:
-        @element.on_update
-        def _(event: viser.GuiEvent) -> None:
-            if event.client is not None:  # what the program sets itself is done already
-                reports(self._studio, work)
-
-    def _on_click(self, element: viser.GuiButtonGroupHandle, work: Callable[[], object]) -> None:
-        @element.on_click
-        def _(_: viser.GuiEvent) -> None:
-            reports(self._studio, work)
+                listen(studio, box, lambda box=box, layer=layer: studio.set_layers(**{layer: box.value}))
+        listen(studio, arrangement, lambda: studio.arrange(arrangement.value == BESIDE))
 
     def _find(self) -> None:
         wanted = self._filter.value.lower()

@@ -1,0 +1,52 @@
+"""Listening to the elements of panels: what goes wrong is shown, and what takes long is announced."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import viser
+
+from parc.configuration.errors import UserError
+from parc.studio.studio import Studio
+
+Element = viser.GuiInputHandle | viser.GuiButtonHandle | viser.GuiButtonGroupHandle
+
+
+def listen(studio: Studio, element: Element, work: Callable[[], object]) -> None:
+    """Do some work whenever somebody uses an element of a panel; what the program sets itself is no use.
+
+    Args:
+        studio: whose panel it is of.
+        element: a button is used when it is clicked, everything else when its value changes.
+        work: to be done; a `UserError` is shown in the browser.
+    """
+
+    def do(event: viser.GuiEvent) -> None:
+        if event.client is not None:
+            reporting(studio, work)
+
+    if isinstance(element, viser.GuiButtonHandle | viser.GuiButtonGroupHandle):
+        element.on_click(do)
+    else:
+        element.on_update(do)
+
+
+def reporting(studio: Studio, work: Callable[[], object]) -> None:
+    """Do some work; what is wrong is shown in the browser, in one line."""
+    try:
+        work()
+    except UserError as error:
+        studio.say("That cannot be done", str(error), "red")
+
+
+@contextmanager
+def working(studio: Studio, title: str) -> Iterator[None]:
+    """Say in the browser that something takes a while, as long as it does."""
+    notes = [
+        client.add_notification(title, "This takes a few seconds.", loading=True, with_close_button=False)
+        for client in studio.server.get_clients().values()
+    ]
+    try:
+        yield
+    finally:
+        for note in notes:
+            note.remove()

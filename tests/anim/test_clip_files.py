@@ -12,6 +12,7 @@ from safetensors import safe_open
 
 from golden_arrays import ALL_CLIPS
 from parc.anim.clip_files import read_clip, write_clip
+from parc.anim.frames import Frames
 from parc.anim.motion_clip import LoopMode, MotionClip
 from parc.configuration.errors import UserError
 from synthetic_clips import random_clip
@@ -24,6 +25,8 @@ def assert_same_clip(first: MotionClip, second: MotionClip) -> None:
             assert torch.equal(ours.heights, theirs.heights)
             assert torch.equal(ours.min_point, theirs.min_point)
             assert ours.cell_size == theirs.cell_size
+        elif isinstance(ours, Frames) and theirs is not None:
+            assert ours.same_as(theirs), field.name
         elif isinstance(ours, torch.Tensor):
             assert torch.equal(ours, theirs), field.name
         else:
@@ -47,15 +50,17 @@ def test_clips_of_parc_written_in_our_format_are_the_same_clips(name, humanoid, 
     cell_size=st.floats(0.01, 2),
     bounds=st.booleans(),
     nodes=st.one_of(st.none(), st.integers(0, 5)),
+    refined=st.booleans(),
 )
 def test_what_is_written_is_read_again_to_the_bit(
-    humanoid, tmp_path, seed, frames, fps, loop_mode, cells, cell_size, bounds, nodes
+    humanoid, tmp_path, seed, frames, fps, loop_mode, cells, cell_size, bounds, nodes, refined
 ):
     clip = random_clip(humanoid, seed, frames=frames, fps=fps, loop_mode=loop_mode, cells=cells, cell_size=cell_size)
     clip = dataclasses.replace(
         clip,
         height_bounds=torch.rand(*cells, 2) if bounds else None,
         path_nodes=None if nodes is None else torch.rand(nodes, 3),
+        unrefined=random_clip(humanoid, seed + 1, frames=frames).frames if refined else None,
     )
     path = tmp_path / "clip.safetensors"
     write_clip(path, clip)
@@ -64,7 +69,14 @@ def test_what_is_written_is_read_again_to_the_bit(
     write_clip(path, read)
     assert_same_clip(read_clip(path, humanoid), read)
     torch.testing.assert_close(read.joint_rot, clip.joint_rot, atol=1e-6, rtol=0)
-    assert_same_clip(dataclasses.replace(read, joint_rot=clip.joint_rot, root_rot=clip.root_rot), clip)
+    if clip.unrefined is not None:
+        assert read.unrefined is not None
+        for name, values in vars(clip.unrefined).items():
+            torch.testing.assert_close(getattr(read.unrefined, name), values, atol=1e-6, rtol=0)
+    else:
+        assert read.unrefined is None
+    same = dataclasses.replace(read, joint_rot=clip.joint_rot, root_rot=clip.root_rot, unrefined=clip.unrefined)
+    assert_same_clip(same, clip)
 
 
 def test_a_clip_is_written_whole_and_leaves_nothing_else(humanoid, tmp_path):
@@ -82,7 +94,8 @@ def test_a_clip_is_written_under_no_other_ending(humanoid, tmp_path):
 def parts(humanoid, tmp_path):
     """Tensors and metadata of a good clip file, to spoil."""
     path = tmp_path / "good.safetensors"
-    write_clip(path, random_clip(humanoid, cells=(4, 5)))
+    clip = random_clip(humanoid, cells=(4, 5))
+    write_clip(path, dataclasses.replace(clip, unrefined=random_clip(humanoid, 1).frames))
     with safe_open(path, "pt") as file:
         return {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
 
@@ -133,6 +146,12 @@ BAD_TENSORS = [
     ("hf_maxmin", "other cells", lambda _: torch.zeros(3, 3, 2)),
     ("hf_maxmin", "not a number", lambda _: torch.full((4, 5, 2), math.nan)),
     ("path_nodes", "two numbers", lambda _: torch.zeros(3, 2)),
+    ("unrefined.root_pos", "other frames", lambda t: t[1:]),
+    ("unrefined.root_pos", "not a number", lambda t: with_value(t, math.nan)),
+    ("unrefined.root_rot", "not unit", lambda t: t * 1.0011),
+    ("unrefined.joint_rot", "one joint too few", lambda t: t[:, 1:]),
+    ("unrefined.contacts", "not labels", lambda t: t + 0.5),
+    ("unrefined.contacts", "whole numbers", lambda t: t.long()),
 ]
 
 
@@ -157,12 +176,22 @@ def test_a_bad_number_or_mode_is_refused_by_file_field_and_what_was_expected(par
     assert field in refusal(tmp_path, humanoid, tensors, metadata | {field: value})
 
 
+FRAMES = ["root_pos", "root_rot", "joint_rot", "contacts"]
+
+
 @pytest.mark.parametrize(
-    "field", ["root_pos", "root_rot", "joint_rot", "contacts", "hf", "min_point", "fps", "dx", "loop_mode", "format"]
+    "field",
+    [*FRAMES, *(f"unrefined.{name}" for name in FRAMES), "hf", "min_point", "fps", "dx", "loop_mode", "format"],
 )
 def test_a_missing_field_is_named(parts, tmp_path, humanoid, field):
     tensors, metadata = ({name: value for name, value in part.items() if name != field} for part in parts)
     assert field in refusal(tmp_path, humanoid, tensors, metadata)
+
+
+def test_a_clip_that_was_not_refined_has_no_other_frames_in_its_file(humanoid, tmp_path):
+    write_clip(tmp_path / "clip.safetensors", random_clip(humanoid))
+    with safe_open(tmp_path / "clip.safetensors", "pt") as file:
+        assert set(file.keys()) == {*FRAMES, "hf", "min_point"}
 
 
 def test_quaternions_off_unit_by_less_than_a_thousandth_are_made_unit(parts, tmp_path, humanoid):

@@ -66,11 +66,16 @@ def test_labels_bounds_and_path_follow(humanoid):
 )
 def test_mirroring_twice_gives_the_clip_back(humanoid, seed, name, cells, nodes):
     clip = random_clip(humanoid, seed, name=name, cells=cells, frames=4)
-    clip = replace(clip, height_bounds=torch.rand(*cells, 2), path_nodes=torch.rand(nodes, 3), made=making())
+    clip = replace(
+        clip, height_bounds=torch.rand(*cells, 2), path_nodes=torch.rand(nodes, 3), made=making(),
+        unrefined=random_clip(humanoid, seed + 1, frames=4).frames,
+    )  # fmt: skip
     once = mirror_clip(clip, humanoid)
     twice = mirror_clip(once, humanoid)
     for field in ("root_pos", "root_rot", "joint_rot", "contacts", "height_bounds", "path_nodes"):
         assert torch.equal(getattr(twice, field), getattr(clip, field)), field
+    assert twice.unrefined is not None and twice.unrefined.same_as(clip.unrefined)
+    assert once.unrefined is not None and not once.unrefined.same_as(clip.unrefined)
     assert torch.equal(twice.terrain.heights, clip.terrain.heights)
     torch.testing.assert_close(twice.terrain.min_point, clip.terrain.min_point, atol=1e-5, rtol=0)
     assert (twice.name, twice.made, twice.fps, twice.loop_mode) == (clip.name, clip.made, clip.fps, clip.loop_mode)
@@ -92,6 +97,13 @@ def test_dofs_of_the_other_side_change_the_signs_of_x_and_z(humanoid):
         other = mirror_bodies(humanoid)[body]
         ours, theirs = humanoid.first_dofs[body], humanoid.first_dofs[other]
         torch.testing.assert_close(mirrored[:, theirs], sign * dofs[:, ours], atol=1e-5, rtol=0)
+
+
+def test_frames_before_refinement_are_mirrored_as_those_after_it_are(humanoid):
+    clip, before = random_clip(humanoid, seed=7), random_clip(humanoid, seed=8)
+    mirrored = mirror_clip(replace(clip, unrefined=before.frames), humanoid)
+    assert mirrored.unrefined is not None and mirrored.unrefined.same_as(mirror_clip(before, humanoid).frames)
+    assert mirror_clip(clip, humanoid).unrefined is None
 
 
 def test_mirrored_rotations_turn_mirrored_vectors(humanoid):

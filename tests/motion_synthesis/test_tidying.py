@@ -79,6 +79,24 @@ def test_a_stop_is_cut_out_a_short_one_is_not_and_labels_go_with_their_frames(hu
     assert everything.num_frames == len(times)
 
 
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 2**31))
+def test_frames_before_refinement_stay_beside_what_became_of_them(humanoid, surface, seed):
+    clip = random_clip(humanoid, seed, frames=60, cells=(30, 26))
+    stops = torch.randint(0, 60, (80,), generator=torch.Generator().manual_seed(seed)).sort().values
+    clip = clip.with_frames(clip.frames.each(lambda values: values[stops]))
+    moved = replace(clip.frames, root_pos=clip.root_pos + torch.tensor([0.0, 0.0, 0.01]))
+    tidy = NEAR.tidy(replace(clip, unrefined=moved), humanoid, surface)
+    assert tidy.unrefined is not None
+    torch.testing.assert_close(
+        tidy.unrefined.root_pos, tidy.root_pos + torch.tensor([0.0, 0.0, 0.01]), atol=1e-6, rtol=0
+    )
+    assert torch.equal(tidy.unrefined.joint_rot, tidy.joint_rot)
+    without = NEAR.tidy(clip, humanoid, surface)
+    assert without.unrefined is None and without.frames.same_as(tidy.frames)
+    assert torch.equal(without.terrain.heights, tidy.terrain.heights)
+
+
 def test_a_way_there_and_back_is_cut_where_it_comes_back():
     way = torch.tensor([*range(10), *reversed(range(9))]).float()[:, None, None] * torch.tensor([[[1.0, 0.0, 0.0]]])
     assert Hesitation(4, 0.15).frames_of(way).nonzero()[:, 0].tolist() == list(range(10, 19))

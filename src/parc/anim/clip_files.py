@@ -11,7 +11,7 @@ from torch import Tensor
 
 from parc.anim.character import Character
 from parc.anim.making import making_as_text, making_from_text
-from parc.anim.motion_clip import MotionClip, checked_clip
+from parc.anim.motion_clip import UNREFINED, MotionClip, checked_clip
 from parc.anim.parc_pickle import read_parc_pickle
 from parc.configuration.errors import UserError
 from parc.configuration.files import refuse_too_large, write_whole
@@ -23,7 +23,8 @@ LARGEST_CLIP = 2**28  # bytes: hours of motion on kilometres of terrain
 CLIP_FORMAT = "parc motion clip 1"
 
 _FIELDS = ("root_pos", "root_rot", "joint_rot", "contacts", "hf", "min_point")
-_OPTIONAL_FIELDS = ("hf_maxmin", "path_nodes")
+_UNREFINED_FIELDS = tuple(f"{UNREFINED}{name}" for name in ("root_pos", "root_rot", "joint_rot", "contacts"))
+_OPTIONAL_FIELDS = ("hf_maxmin", "path_nodes", *_UNREFINED_FIELDS)
 _NUMBERS = ("fps", "dx")
 
 
@@ -54,10 +55,7 @@ def write_clip(path: Path, clip: MotionClip) -> None:
     if path.suffix != ".safetensors":
         raise UserError(f"{path}: clips are written as .safetensors files; give a name that ends so")
     tensors = {
-        "root_pos": clip.root_pos,
-        "root_rot": clip.root_rot,
-        "joint_rot": clip.joint_rot,
-        "contacts": clip.contacts,
+        **vars(clip.frames),
         "hf": clip.terrain.heights,
         "min_point": clip.terrain.min_point,
     }
@@ -65,6 +63,8 @@ def write_clip(path: Path, clip: MotionClip) -> None:
         tensors["hf_maxmin"] = clip.height_bounds
     if clip.path_nodes is not None:
         tensors["path_nodes"] = clip.path_nodes
+    if clip.unrefined is not None:
+        tensors |= {f"{UNREFINED}{name}": values for name, values in vars(clip.unrefined).items()}
     metadata = {
         "format": CLIP_FORMAT,
         "fps": repr(clip.fps),
@@ -121,6 +121,7 @@ def _number(path: Path, name: str, text: str) -> float:
 
 
 def _clip_fields(tensors: dict[str, Tensor], fps: float, cell_size: float, loop_mode: str) -> dict[str, Any]:
+    unrefined = {name.removeprefix(UNREFINED): tensors[name] for name in _UNREFINED_FIELDS if name in tensors}
     return {
         "root_pos": tensors["root_pos"],
         "root_rot": tensors["root_rot"],
@@ -133,4 +134,5 @@ def _clip_fields(tensors: dict[str, Tensor], fps: float, cell_size: float, loop_
         "cell_size": cell_size,
         "height_bounds": tensors.get("hf_maxmin"),
         "path_nodes": tensors.get("path_nodes"),
+        "unrefined": unrefined or None,
     }

@@ -32,6 +32,10 @@ class Frames:
         """Return frames `first` to `last` - 1 of each of a batch of windows."""
         return self.each(lambda values: values[:, first:last])
 
+    def same_as(self, other: "Frames") -> bool:
+        """Say whether all numbers are those of other frames; what is no number is the same nowhere."""
+        return all(torch.equal(getattr(self, field.name), getattr(other, field.name)) for field in fields(self))
+
 
 def joined(parts: Sequence[Frames], dim: int) -> Frames:
     """Return frames one after the other: of one motion along axis 0, of a batch of motions along axis 1."""

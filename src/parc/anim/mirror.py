@@ -3,10 +3,11 @@
 from dataclasses import replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from parc.anim.character import Character
+from parc.anim.frames import Frames
 from parc.anim.motion_clip import MotionClip
 from parc.configuration.errors import UserError
 from parc.terrain.heightfield import Heightfield
@@ -20,7 +21,7 @@ def mirror_clip(clip: MotionClip, character: Character) -> MotionClip:
     """Return the mirror image of a clip about the plane y = 0, under its mirrored name. Twice it is the clip again.
 
     Positions' y is negated, that of path nodes too, rotations (x, y, z, w) become (-x, y, -z, w), left and right bodies and
-    their labels are swapped, and the terrain with its bounds runs the other way along y.
+    their labels are swapped, in frames before refinement too, and the terrain with its bounds runs the other way along y.
 
     Args:
         clip: a clip of `character`.
@@ -39,10 +40,8 @@ def mirror_clip(clip: MotionClip, character: Character) -> MotionClip:
     return replace(
         clip,
         name=mirrored_name(clip.name),
-        root_pos=_mirror_points(clip.root_pos),
-        root_rot=mirror_rotations(clip.root_rot),
-        joint_rot=mirror_rotations(clip.joint_rot)[:, bodies[1:] - 1],
-        contacts=clip.contacts[:, bodies],
+        **vars(_mirror_frames(clip.frames, bodies)),
+        unrefined=None if clip.unrefined is None else _mirror_frames(clip.unrefined, bodies),
         terrain=mirrored_terrain,
         height_bounds=None if clip.height_bounds is None else clip.height_bounds.flip(1),
         path_nodes=None if clip.path_nodes is None else _mirror_points(clip.path_nodes),
@@ -85,6 +84,15 @@ def mirror_bodies(character: Character) -> list[int]:
                 f"'{character.body_names[other]}', expected a symmetric character; it has no mirror image"
             )
     return others
+
+
+def _mirror_frames(frames: Frames, bodies: Int[Tensor, " bodies"]) -> Frames:
+    return Frames(
+        _mirror_points(frames.root_pos),
+        mirror_rotations(frames.root_rot),
+        mirror_rotations(frames.joint_rot)[:, bodies[1:] - 1],
+        frames.contacts[:, bodies],
+    )
 
 
 def _mirror_points(points: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3"]:

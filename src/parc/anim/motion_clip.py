@@ -13,6 +13,7 @@ from parc.anim.making import Making
 from parc.configuration.errors import UserError
 from parc.terrain.heightfield import Heightfield
 
+UNREFINED = "unrefined."  # before the names of the fields of frames as they were before refinement
 UNIT_TOLERANCE = 1e-3  # how far a quaternion's length may be from 1
 
 
@@ -40,6 +41,7 @@ class MotionClip:
             with the clip. Training computes them again.
         path_nodes: the path that the motion was asked to follow (world, metres), where it was.
         made: how a generator made it, where one did.
+        unrefined: the same frames before they were refined, where they were.
     """
 
     name: str
@@ -53,6 +55,7 @@ class MotionClip:
     height_bounds: Float[Tensor, "X Y 2"] | None = None
     path_nodes: Float[Tensor, "nodes 3"] | None = None
     made: Making | None = None
+    unrefined: Frames | None = None
 
     @property
     def num_frames(self) -> int:
@@ -70,7 +73,7 @@ class MotionClip:
         return Frames(self.root_pos, self.root_rot, self.joint_rot, self.contacts)
 
     def with_frames(self, frames: Frames) -> "MotionClip":
-        """Return this clip with other poses and contact labels."""
+        """Return this clip with other poses and contact labels; what they were before refinement stays."""
         return replace(self, **vars(frames))
 
 
@@ -91,27 +94,25 @@ def checked_clip(
     height_bounds: Tensor | None = None,
     path_nodes: Tensor | None = None,
     made: Making | None = None,
+    unrefined: dict[str, Tensor] | None = None,
 ) -> MotionClip:
     """Make a clip from raw fields (see `MotionClip` for shapes and units) after checking every one of them.
 
     Args:
         source: the file, for messages.
         character: whose joints and bodies the clip must have.
+        unrefined: as `root_pos`, `root_rot`, `joint_rot` and `contacts` are, by these names.
 
     Raises:
         UserError: names the source, the field and what was expected.
     """
     if root_pos.ndim != 2 or len(root_pos) < 2:
         raise UserError(f"{source}: root_pos has shape {list(root_pos.shape)}, expected [n, 3] with n >= 2 frames")
-    frames = len(root_pos)
-    joints, bodies = character.num_joints, character.num_bodies
-    root_pos = _checked_field(source, "root_pos", root_pos, (frames, 3))
-    root_rot = _unit(source, "root_rot", _checked_field(source, "root_rot", root_rot, (frames, 4)))
-    joint_rot = _unit(source, "joint_rot", _checked_field(source, "joint_rot", joint_rot, (frames, joints, 4)))
-    contacts = _checked_field(source, "contacts", contacts, (frames, bodies))
-    if contacts.min() < -UNIT_TOLERANCE or contacts.max() > 1 + UNIT_TOLERANCE:
-        span = f"{contacts.min():g} to {contacts.max():g}"
-        raise UserError(f"{source}: contacts has labels from {span}, expected soft labels in 0..1")
+    raw = {"root_pos": root_pos, "root_rot": root_rot, "joint_rot": joint_rot, "contacts": contacts}
+    frames = _checked_frames(source, "", raw, character, len(root_pos))
+    before = None
+    if unrefined is not None:
+        before = _checked_frames(source, UNREFINED, unrefined, character, len(root_pos))
     if not 1e-6 < fps < 1e6:
         raise UserError(f"{source}: fps is {fps}, expected a positive number of frames a second")
     if loop_mode not in LoopMode.__members__:
@@ -128,17 +129,39 @@ def checked_clip(
         path_nodes = _checked_field(source, "path_nodes", path_nodes, (len(path_nodes) if path_nodes.ndim else 0, 3))
     return MotionClip(
         name=name,
-        root_pos=root_pos,
-        root_rot=root_rot,
-        joint_rot=joint_rot,
-        contacts=contacts.clamp(0, 1),
+        **vars(frames),
         fps=float(fps),
         loop_mode=LoopMode(loop_mode),
         terrain=Heightfield(heights, min_point, float(cell_size)),
         height_bounds=height_bounds,
         path_nodes=path_nodes,
         made=made,
+        unrefined=before,
     )
+
+
+def _checked_frames(
+    source: object, prefix: str, raw: dict[str, Tensor], character: Character, num_frames: int
+) -> Frames:
+    """Make frames from raw fields, whose names begin with a prefix in messages."""
+    values = {}
+    for name, shape in (
+        ("root_pos", (num_frames, 3)),
+        ("root_rot", (num_frames, 4)),
+        ("joint_rot", (num_frames, character.num_joints, 4)),
+        ("contacts", (num_frames, character.num_bodies)),
+    ):
+        field = f"{prefix}{name}"
+        if name not in raw:
+            raise UserError(f"{source}: {field} is missing, expected every clip with {prefix} fields to have it")
+        values[name] = _checked_field(source, field, raw[name], shape)
+        if name.endswith("_rot"):
+            values[name] = _unit(source, field, values[name])
+    contacts = values["contacts"]
+    if contacts.min() < -UNIT_TOLERANCE or contacts.max() > 1 + UNIT_TOLERANCE:
+        span = f"{contacts.min():g} to {contacts.max():g}"
+        raise UserError(f"{source}: {prefix}contacts has labels from {span}, expected soft labels in 0..1")
+    return Frames(**{**values, "contacts": contacts.clamp(0, 1)})
 
 
 def _checked_field(source: object, field: str, values: Tensor, shape: tuple[int, ...]) -> Tensor:

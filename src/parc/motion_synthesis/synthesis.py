@@ -11,10 +11,11 @@ import torch
 
 from parc.anim.frames import Frames
 from parc.anim.making import Making
-from parc.anim.motion_clip import LoopMode, MotionClip
+from parc.anim.motion_clip import MotionClip
 from parc.anim.surface_points import BodyPoints, surface_points
 from parc.motion_generator.trained_model import TrainedModel
 from parc.motion_synthesis.candidates import Candidates, Paths, batch_of, paths_of
+from parc.motion_synthesis.clips_of_motions import clip_of_motion
 from parc.motion_synthesis.generated import GeneratedGroup
 from parc.motion_synthesis.motion_measures import measures_of
 from parc.motion_synthesis.quality import quality_of
@@ -74,7 +75,7 @@ class Synthesis:
         )
         after = self._measured(refined, terrains)
         tidied = [
-            self._tidied(self.settings.clip_name(number), refined, place, motion.planned)
+            self._tidied(self.settings.clip_name(number), refined.frames_of(place), motion)
             for place, (number, motion) in enumerate(chosen.items())
         ]
         losses = self._losses(tidied)
@@ -150,16 +151,8 @@ class Synthesis:
         means = {name: float(values.nanmean()) for name, values in vars(measures).items()}
         return {name: mean for name, mean in means.items() if math.isfinite(mean)}
 
-    def _tidied(self, name: str, motions: Candidates, place: int, planned: PlannedPath) -> MotionClip:
-        frames = motions.frames_of(place).each(torch.Tensor.cpu)
-        clip = MotionClip(
-            name=name,
-            **vars(frames),
-            fps=self.model.fps,
-            loop_mode=LoopMode.CLAMP,
-            terrain=planned.terrain,
-            path_nodes=planned.nodes,
-        )
+    def _tidied(self, name: str, refined: Frames, motion: ChosenMotion) -> MotionClip:
+        clip = clip_of_motion(name, refined, motion.planned, self.model.fps, unrefined=motion.frames)
         return self.settings.tidying.tidy(clip, self.model.character.to("cpu"), self._surface.to("cpu"))
 
     def _losses(self, clips: list[MotionClip]) -> list[dict[str, float]]:

@@ -75,7 +75,8 @@ class Tidying:
         """Return a clip without hesitation, on the terrain near it, with the bounds of its heights computed for that.
 
         A clip that would have fewer than two frames without its hesitation, such as one that only stands, keeps all of them.
-        Positions and path nodes stay where they are in the world, and the terrain below them too.
+        Frames before refinement go with what became of them. Positions and path nodes stay where they are in the world, and the
+        terrain below them too.
 
         Args:
             clip: the motion.
@@ -94,7 +95,9 @@ class Tidying:
         kept = ~hesitation.frames_of(body_pos)
         if kept.sum() < LEAST_FRAMES_OF_A_CLIP:
             return clip
-        return clip.with_frames(clip.frames.each(lambda values: values[kept]))
+        before = clip.unrefined
+        shorter = clip.with_frames(clip.frames.each(lambda values: values[kept]))
+        return replace(shorter, unrefined=None if before is None else before.each(lambda values: values[kept]))
 
 
 def _near(

@@ -39,6 +39,13 @@ def main() -> None:
         "--model", type=expanded_home, metavar="PATH", help="the model that makes motions: a run or a checkpoint"
     )
     parser.add_argument(
+        "--model-package",
+        action="append",
+        default=[],
+        metavar="PACKAGE",
+        help="of a denoiser of your own that the model's file names",
+    )
+    parser.add_argument(
         "--host", default=THIS_MACHINE, help=f"to listen on (default: {THIS_MACHINE}: this machine alone)"
     )
     parser.add_argument(
@@ -65,6 +72,7 @@ def main() -> None:
             arguments.paths,
             arguments.character,
             model=arguments.model,
+            model_packages=arguments.model_package,
             host=arguments.host,
             port=arguments.port,
             opens_browser=not arguments.no_browser,

@@ -38,7 +38,9 @@ def test_a_ray_from_above_meets_the_ground_where_a_march_along_it_does(seed):
     points = torch.from_numpy(origin + along * direction).float()
     low, size = terrain.min_point - 0.2, 0.4 * torch.tensor(terrain.heights.shape)
     over = ((points[:, :2] >= low) & (points[:, :2] <= low + size)).all(1)
-    inside = over & (points[:, 2] <= terrain.heights_at(points[:, :2])) & (points[:, 2] > terrain.heights.min() - THICKNESS)
+    inside = (
+        over & (points[:, 2] <= terrain.heights_at(points[:, :2])) & (points[:, 2] > terrain.heights.min() - THICKNESS)
+    )
     if not inside.any():
         assert place is None or not over.any() or inside.sum() < 3
         return

@@ -77,33 +77,26 @@ def motions_in(paths: Sequence[Path]) -> list[ListedMotion]:
     """
     sources = _with_labels(paths)
     files: dict[str, dict[str, ClipEntry]] = {}
-    for label, path in sources.items():
+    for label, path in sources:
         for entry in _entries(path):
             files.setdefault(entry.path.stem, {})[label] = entry
-    only = len(sources) == 1
     return [
         ListedMotion(
-            name,
-            next(iter(entries.values())).motion_class,
-            {"" if only else label: entry.path for label, entry in entries.items()},
+            name, next(iter(entries.values())).motion_class, {label: entry.path for label, entry in entries.items()}
         )
         for name, entries in files.items()
     ]
 
 
-def _with_labels(paths: Sequence[Path]) -> dict[str, Path]:
-    """Return the folders and files to look in, by labels that tell them apart."""
-    if all(path.is_file() for path in paths) and len({path.stem for path in paths}) == len(paths):
-        # Clips of different names need no labels: each is a motion of its own.
-        return {str(number): path for number, path in enumerate(paths)}
-    found = {}
-    for path in paths:
-        name = path.resolve().name if path.is_dir() else path.stem
-        found[name if name not in found else str(path)] = path
+def _with_labels(paths: Sequence[Path]) -> list[tuple[str, Path]]:
+    """Return the folders and files to look in, with labels that tell them apart where they may hold clips of one name."""
     corrected = paths[0].resolve().parent / CORRECTED_FOLDER
     if len(paths) == 1 and paths[0].resolve().name == GENERATED_FOLDER and corrected.is_dir():
-        found = {"refined": paths[0], CORRECTED: corrected}
-    return found
+        return [("refined", paths[0]), (CORRECTED, corrected)]
+    if len(paths) == 1 or (all(path.is_file() for path in paths) and len({path.stem for path in paths}) == len(paths)):
+        return [("", path) for path in paths]
+    names = [path.resolve().name for path in paths]
+    return list(zip(names if len(set(names)) == len(names) else map(str, paths), paths, strict=True))
 
 
 def _entries(path: Path) -> list[ClipEntry]:

@@ -58,6 +58,7 @@ def view(
     char_file: str,
     *,
     model: Path | None,
+    model_packages: Sequence[str],
     host: str,
     port: int,
     opens_browser: bool,
@@ -68,6 +69,7 @@ def view(
         paths: clips, folders of clips, manifests, folders of runs.
         char_file: see `CharacterFile`; with a model, its character counts.
         model: that makes motions; None for that of the run that the first path is of, if it is of one.
+        model_packages: see `load_trained_model`.
         host: the address to listen on.
         port: likewise.
         opens_browser: whether this machine's browser is opened.
@@ -75,7 +77,7 @@ def view(
     Raises:
         UserError: a path holds no clips, the model is none, or nothing can listen there.
     """
-    listed, trained = _listed_with_model(paths, model)
+    listed, trained = _listed_with_model(paths, model, model_packages)
     character: Character = trained.character if trained is not None else CharacterFile(char_file).read()
     pieces = default_pieces()
     folder = paths[0] if paths[0].is_dir() else paths[0].parent
@@ -105,11 +107,13 @@ def view(
             studio.playback.stop()
 
 
-def _listed_with_model(paths: Sequence[Path], model: Path | None) -> tuple[list[ListedMotion], TrainedModel | None]:
-    """Return the motions of some paths, and the model that is asked for or theirs."""
+def _listed_with_model(
+    paths: Sequence[Path], model: Path | None, model_packages: Sequence[str]
+) -> tuple[list[ListedMotion], TrainedModel | None]:
+    """Return the motions of some paths, and the model that is asked for, or that the first path is or was made by."""
     if model is None and paths[0].is_dir():
         if newest_checkpoint(paths[0]) is not None:
             model = paths[0]
-        elif (generated := read_generated(paths[0])) is not None:
-            log.info("no --model: motions were made by %s", generated)
-    return motions_in(paths), None if model is None else load_trained_model(model)
+        elif (generated := read_generated(paths[0])) is not None and Path(generated.model).is_file():
+            model = Path(generated.model)
+    return motions_in(paths), None if model is None else load_trained_model(model, packages=model_packages)

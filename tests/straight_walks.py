@@ -4,12 +4,12 @@ import math
 
 import numpy as np
 import torch
-from walker import ROOT_HEIGHT
 
 from parc.motion_synthesis.rollout import Rollout
 from parc.motion_synthesis.starts import BlankStart, StartHeading
 from parc.terrain.heightfield import Heightfield
 from parc.terrain.path_planner import as_path
+from walker import ROOT_HEIGHT
 
 START = BlankStart(ROOT_HEIGHT, ROOT_HEIGHT, StartHeading.ALONG_THE_PATH)
 ROLLOUT = Rollout(

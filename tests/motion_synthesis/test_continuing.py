@@ -6,8 +6,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from straight_walks import ROLLOUT, generators, straight_path
-from walker import FPS, SPEED, walker
 
 from parc.anim.frames import Frames
 from parc.anim.surface_points import surface_points
@@ -18,6 +16,8 @@ from parc.motion_synthesis.continuing import ways_to_go_on
 from parc.motion_synthesis.quality import quality_of
 from parc.motion_synthesis.selection import Selection
 from parc.terrain.heightfield import laid_end_to_end
+from straight_walks import ROLLOUT, generators, straight_path
+from walker import FPS, SPEED, walker
 
 trust(["walker"])
 SELECTION = Selection(1, 0.1, 100.0, 10.0, 10.0, 1000.0, None, None, None)

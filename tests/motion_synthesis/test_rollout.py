@@ -7,8 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from straight_walks import ROLLOUT, START, generators, straight_path
-from walker import FPS, ROOT_HEIGHT, SPEED, walker
 
 from parc.anim.clip_files import write_clip
 from parc.anim.rotations import heading, rotate_xy
@@ -19,7 +17,9 @@ from parc.motion_generator.local_heightmap import local_heightmaps
 from parc.motion_synthesis.candidates import paths_of
 from parc.motion_synthesis.starts import StartHeading
 from parc.terrain.path_planner import as_path
+from straight_walks import ROLLOUT, START, generators, straight_path
 from synthetic_clips import random_clip
+from walker import FPS, ROOT_HEIGHT, SPEED, walker
 
 trust(["walker"])
 

@@ -4,10 +4,10 @@ import numpy as np
 import roma
 import torch
 import trimesh
-from synthetic_clips import random_clip
 
 from parc.anim.surface_points import surface_points
 from parc.studio.body_meshes import copies_of, unit_meshes
+from synthetic_clips import random_clip
 
 TOLERANCE = 0.02  # of the radius: meshes have flat faces
 

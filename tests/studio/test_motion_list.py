@@ -4,11 +4,11 @@ import dataclasses
 import shutil
 
 import pytest
-from synthetic_clips import random_clip
 
 from parc.anim.clip_files import write_clip
 from parc.configuration.errors import UserError
 from parc.studio.motion_list import CORRECTED, UNREFINED, motions_in
+from synthetic_clips import random_clip
 
 
 def write(folder, humanoid, name, seed=0, **changes):

@@ -4,13 +4,13 @@ import dataclasses
 
 import pytest
 import torch
-from straight_walks import ROLLOUT
-from walker import walker
 
 from parc.configuration.errors import UserError
 from parc.configuration.trusted import trust
 from parc.studio.motion_requests import MotionRequest, answered, default_pieces, timesteps, with_sampling
 from parc.terrain.heightfield import Heightfield
+from straight_walks import ROLLOUT
+from walker import walker
 
 trust(["walker"])
 LEVEL = Heightfield(torch.zeros(40, 40), torch.tensor([-8.0, -8.0]), 0.4)

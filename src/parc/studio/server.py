@@ -30,7 +30,9 @@ def running_server(host: str, port: int, label: str) -> Iterator[viser.ViserServ
     server = viser.ViserServer(host, port, label, verbose=False)
     try:
         # The button to share would send the scene through somebody else's server.
-        server.gui.configure_theme(show_logo=False, show_share_button=False, control_width="large")
+        server.gui.configure_theme(
+            control_layout="collapsible", control_width="large", show_logo=False, show_share_button=False
+        )
         yield server
     finally:
         server.stop()

@@ -149,7 +149,7 @@ class MotionsInScene:
             if motion.clip.path_nodes is not None and len(motion.clip.path_nodes):
                 self.scene.add_point_cloud(
                     f"{base}/path_nodes_{number}",
-                    (motion.clip.path_nodes.numpy() + offset).astype(np.float32),
+                    (motion.clip.path_nodes.numpy() + offset + np.array([0, 0, NODE_SIZE])).astype(np.float32),
                     tuple(int(255 * value) for value in rgb(PATH_NODES)),
                     point_size=NODE_SIZE,
                     point_shape="circle",

@@ -19,6 +19,7 @@ from parc.studio.generate_panel import GeneratePanel
 from parc.studio.motion_list import ListedMotion, Version, motions_in
 from parc.studio.motion_requests import default_pieces
 from parc.studio.page import write_page
+from parc.studio.play_panel import PlayPanel
 from parc.studio.server import running_server
 from parc.studio.studio import Studio
 from parc.studio.terrain_panel import TerrainPanel
@@ -83,6 +84,7 @@ def view(
     folder = paths[0] if paths[0].is_dir() else paths[0].parent
     with running_server(host, port, "parc") as server:
         studio = Studio(server, character, listed, trained, folder / "studio")
+        PlayPanel(studio)
         tools = Tools(studio)
         tabs = server.gui.add_tab_group()
         with tabs.add_tab("Watch"):

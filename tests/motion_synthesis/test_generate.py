@@ -41,7 +41,7 @@ def test_it_makes_clips_with_their_mirror_images_paths_and_provenance(generate, 
     assert {entry.motion_class for entry in entries} == {"flat"} and len(entries) == 12
     for number, name in enumerate(names):
         clip = read_clip(folder / f"flat/{name}.safetensors", humanoid)
-        assert clip.made and clip.path_nodes is not None
+        assert clip.made and clip.path_nodes is not None and clip.unrefined is None
         assert (clip.made.number, clip.made.seed, clip.made.guidance_scale) == (number, 3, 0.5)
         assert set(clip.made.losses) == {"penetration", "contact", "total"}
         # It went where it was asked to, from the beginning of its path to within reach of its end.
@@ -54,6 +54,20 @@ def test_it_makes_clips_with_their_mirror_images_paths_and_provenance(generate, 
     assert progress and (progress.done, progress.total, progress.unit, progress.finished) == (6, 6, "motions", True)
     assert progress.figures["accepted (%)"] == 100
     assert "100% of" in caplog.text and "generated: 6 motions" in caplog.text
+
+
+def test_clips_keep_what_their_motions_were_before_refinement(generate, shell, humanoid):
+    """The same motions, refined and not: what one run saves is what the other keeps beside what it saves."""
+    whole = ("num_motions=2", "tidying=whole_terrain", "tidying.hesitation=null")
+    assert generate(*whole, "output_dir=raw").code == 0
+    assert generate(*whole, "output_dir=refined", "refinement=least_squares", "refinement.max_steps=2").code == 0
+    for name in contents(shell.folder / "raw"):
+        raw, refined = (read_clip(shell.folder / run / "flat" / name, humanoid) for run in ("raw", "refined"))
+        assert raw.unrefined is None and refined.unrefined is not None
+        for field, values in vars(raw.frames).items():
+            torch.testing.assert_close(getattr(refined.unrefined, field), values, atol=1e-6, rtol=0)
+        assert not torch.allclose(refined.root_pos, raw.root_pos, atol=1e-3)
+    assert len(contents(shell.folder / "raw")) == 4
 
 
 def test_no_two_motions_are_the_same_and_other_seeds_make_others(generate, folder):

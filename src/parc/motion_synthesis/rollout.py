@@ -12,14 +12,13 @@ from torch import Tensor
 from parc.anim.frames import Frames, joined
 from parc.configuration.errors import UserError, nearest_name
 from parc.configuration.schema import FilePath
-from parc.motion_generator.canonical_frame import canonical_frames, frames_to_canonical, frames_to_world, to_canonical
-from parc.motion_generator.denoiser import MAX_HEIGHT, Conditions
+from parc.motion_generator.canonical_frame import frames_to_canonical, frames_to_world
+from parc.motion_generator.denoiser import Conditions
 from parc.motion_generator.diffusion import ddim_transitions
-from parc.motion_generator.local_heightmap import local_heightmaps
-from parc.motion_generator.mdm_heightfield_contact_motion_sampler import direction_to
 from parc.motion_generator.trained_model import TrainedModel
 from parc.motion_synthesis.candidates import Candidates, Paths
 from parc.motion_synthesis.starts import BlankStart, end_of_clip, placed_on_paths
+from parc.motion_synthesis.surroundings import Surroundings, node_ahead, surroundings_at
 
 
 @dataclass(frozen=True)
@@ -144,7 +143,7 @@ class Rollout:
     ) -> Frames:
         """Return windows that begin without a pose: the previous states are given, and as noisy as all other frames."""
         root_pos, root_rot = self.blank_start.poses(paths, path, generators)
-        around = _surroundings(model, paths, path, root_pos, root_rot, torch.ones_like(path))
+        around = surroundings_at(model, paths, path, root_pos, root_rot, torch.ones_like(path))
         nothing = root_pos.new_zeros(len(path), model.num_previous, model.mdm.features.num_features)
         return self._windows(model, around, nothing, False, None, generators)
 
@@ -158,15 +157,15 @@ class Rollout:
     ) -> Frames:
         """Return windows whose first frames go on from previous ones (in the frames of the terrains)."""
         root_pos, root_rot = previous.root_pos[:, -1], previous.root_rot[:, -1]
-        nearest = torch.linalg.norm(paths.nodes[path, :, :2] - root_pos[:, None, :2], dim=-1).argmin(1)
-        around = _surroundings(model, paths, path, root_pos, root_rot, nearest + self.nodes_ahead)
+        node = node_ahead(paths, path, root_pos, self.nodes_ahead)
+        around = surroundings_at(model, paths, path, root_pos, root_rot, node)
         states = model.mdm.previous_states(frames_to_canonical(previous, around.origin, around.turn))
         return self._windows(model, around, states, True, self.guidance_scale, generators)
 
     def _windows(
         self,
         model: TrainedModel,
-        around: "_Surroundings",
+        around: Surroundings,
         previous_states: Float[Tensor, "batch previous features"],
         previous_clean: bool,
         guidance_scale: float | None,
@@ -187,34 +186,6 @@ class Rollout:
         feet = [model.character.body_index(name) for name in self.feet]
         middle = bodies[:, 0, feet].mean(1)
         return torch.linalg.norm(middle - paths.last_nodes[path], dim=-1) <= self.finish_distance
-
-
-@dataclass(frozen=True)
-class _Surroundings:
-    """What a window is asked for beside its previous states: its canonical frame, and what is told in it."""
-
-    origin: Float[Tensor, "batch 3"]
-    turn: Float[Tensor, " batch"]
-    heightmap: Float[Tensor, "batch rows columns"]
-    target: Float[Tensor, "batch 2"]
-
-
-def _surroundings(
-    model: TrainedModel,
-    paths: Paths,
-    path: Int[Tensor, " batch"],
-    root_pos: Float[Tensor, "batch 3"],
-    root_rot: Float[Tensor, "batch 4"],
-    node: Int[Tensor, " batch"],
-) -> _Surroundings:
-    """Return what windows that begin at some root poses are told of their terrain and of a node (or the last) of their path."""
-    origin, turn = canonical_frames(model.relative_z_style, paths.terrains, path, root_pos, root_rot)
-    heightmap = local_heightmaps(paths.terrains, path, model.heightmap, origin, turn).clamp(-MAX_HEIGHT, MAX_HEIGHT)
-    target = paths.nodes[path, torch.minimum(node, paths.num_nodes[path] - 1)]
-    position = to_canonical(target[:, None], origin, turn)[:, 0, :2]
-    # Nobody says where to look at a node, so a near one asks for nothing.
-    direction = direction_to(position, torch.zeros_like(turn), model.target.near, model.target.turning)
-    return _Surroundings(origin, turn, heightmap, direction)
 
 
 def _with_rows(last: Frames, rows: Int[Tensor, " some"], new: Frames) -> Frames:

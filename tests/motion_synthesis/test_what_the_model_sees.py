@@ -7,8 +7,6 @@ import roma
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from straight_walks import ROLLOUT, generators, straight_path
-from walker import FPS, SPEED, walker
 
 from paper_settings import GRID
 from parc.anim.rotations import rotate_xy
@@ -20,7 +18,9 @@ from parc.motion_synthesis.clips_of_motions import clip_of_motion
 from parc.motion_synthesis.what_the_model_sees import default_sight, what_the_model_sees
 from parc.terrain.heightfield import Heightfield
 from parc.terrain.path_planner import PlannedPath
+from straight_walks import ROLLOUT, generators, straight_path
 from synthetic_clips import random_clip
+from walker import FPS, SPEED, walker
 
 trust(["walker"])
 

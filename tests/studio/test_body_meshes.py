@@ -23,7 +23,9 @@ def surface_of(character, clip, frame):
             turn = roma.unitquat_to_rotmat(roma.quat_wxyz_to_xyzw(rotations[frame, copy])).numpy()
             vertices = mesh.vertices * scale.numpy() @ turn.T + positions[frame, copy].numpy()
             parts.append(trimesh.Trimesh(vertices, mesh.faces, process=False))
-    return trimesh.util.concatenate(parts)
+    mesh = trimesh.util.concatenate(parts)
+    assert isinstance(mesh, trimesh.Trimesh)
+    return mesh
 
 
 def test_every_point_of_the_characters_surface_is_on_a_mesh(humanoid):

@@ -32,19 +32,20 @@ def asked(places, so_far=None, terrain=LEVEL, straight=True):
 
 def test_the_motion_begins_at_the_first_place_and_ends_near_the_last(model, pieces):
     (only,) = answered(asked([[0.0, 0.0], [3.0, 1.0]]), model, pieces, "walk")
-    assert torch.linalg.norm(only.clip.root_pos[0, :2]) < 0.1
-    assert torch.linalg.norm(only.clip.root_pos[-1, :2] - torch.tensor([3.0, 1.0])) < 0.6
-    assert "arrives" in only.label
-    torch.testing.assert_close(only.clip.path_nodes[-1, :2], torch.tensor([3.0, 1.0]))
+    assert torch.linalg.norm(only.version.clip.root_pos[0, :2]) < 0.1
+    assert torch.linalg.norm(only.version.clip.root_pos[-1, :2] - torch.tensor([3.0, 1.0])) < 0.6
+    assert "arrives" in only.description
+    assert only.version.clip.path_nodes is not None
+    torch.testing.assert_close(only.version.clip.path_nodes[-1, :2], torch.tensor([3.0, 1.0]))
 
 
 def test_a_motion_goes_on_from_where_it_is(model, pieces):
     (first,) = answered(asked([[0.0, 0.0], [3.0, 0.0]]), model, pieces, "walk")
-    end = first.clip.root_pos[-1, :2].tolist()
-    (second,) = answered(asked([end, [3.0, 3.0]], first.clip.frames), model, pieces, "walk")
-    kept = first.clip.num_frames
-    torch.testing.assert_close(second.clip.root_pos[:kept], first.clip.root_pos)
-    assert torch.linalg.norm(second.clip.root_pos[-1, :2] - torch.tensor([3.0, 3.0])) < 0.6
+    end = first.version.clip.root_pos[-1, :2].tolist()
+    (second,) = answered(asked([end, [3.0, 3.0]], first.version.clip.frames), model, pieces, "walk")
+    kept = first.version.clip.num_frames
+    torch.testing.assert_close(second.version.clip.root_pos[:kept], first.version.clip.root_pos)
+    assert torch.linalg.norm(second.version.clip.root_pos[-1, :2] - torch.tensor([3.0, 3.0])) < 0.6
 
 
 def test_a_planned_way_goes_around_what_is_too_high(model, pieces):

@@ -57,6 +57,7 @@ def test_a_ray_that_goes_past_meets_nothing():
 
 def test_a_ray_straight_down_meets_the_cell_below():
     place = place_on_ray(HEIGHTS, np.array([3.05, -1.62, 5.0]), np.array([0.0, 0.0, -2.0]))
+    assert place is not None
     np.testing.assert_allclose(place, [3.05, -1.62, 1.0], atol=1e-6)
 
 

@@ -24,6 +24,11 @@ def rgb(colour: str) -> Float[np.ndarray, " 3"]:
     return np.array([int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)])
 
 
+def rgb_bytes(colour: str) -> tuple[int, int, int]:
+    """Return red, green and blue, 0..255, of a colour '#RRGGBB'."""
+    return int(colour[1:3], 16), int(colour[3:5], 16), int(colour[5:7], 16)
+
+
 def blend(start: str, end: str, shares: Float[np.ndarray, " items"]) -> Float[np.ndarray, "items 3"]:
     """Go the shares 0..1 of the way from one colour to another."""
     return rgb(start) + shares[:, None] * (rgb(end) - rgb(start))

@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 
 from parc.configuration.errors import UserError
-from parc.pictures.palette import PATH_NODES, rgb
+from parc.pictures.palette import PATH_NODES, rgb_bytes
 from parc.studio.listening import listen, working
-from parc.studio.motion_requests import MotionRequest, Pieces, answered, places_of, timesteps, with_sampling
+from parc.studio.motion_requests import Candidate, MotionRequest, Pieces, answered, places_of, timesteps, with_sampling
 from parc.studio.studio import Place, Studio
 from parc.studio.tools import Tools
 
@@ -35,6 +35,7 @@ class GeneratePanel:
         self._model = studio.model
         self._places: list[Place] = []  # that were clicked for what is asked next
         self._latest: MotionRequest | None = None
+        self._proposed: list[Candidate] = []
         rollout = pieces.rollout
         diffusion_steps = self._model.mdm.diffusion.timesteps
         gui.add_markdown(f"Model: {self._model.path}. *A click on the ground*, above, says what clicks do.")
@@ -125,17 +126,17 @@ class GeneratePanel:
             candidates = answered(request, self._model, pieces, name)
         self._latest = request
         before = 0 if request.so_far is None else len(request.so_far.root_pos) - 1
-        studio.propose(candidates, max(0, before))
-        self._choice.options = [candidate.label for candidate in candidates]
-        self._choice.value = candidates[0].label
+        studio.propose([candidate.version for candidate in candidates], max(0, before))
+        self._proposed = candidates
+        self._choice.options = [candidate.description for candidate in candidates]
+        self._choice.value = candidates[0].description
         for element in (self._choice, self._choose, self._again):
             element.visible = True
 
     def _go_on_with_chosen(self) -> None:
-        chosen = [motion for motion in self._studio.scene.motions if motion.label == self._choice.value]
-        if not chosen:
-            raise UserError("these candidates are not shown any more; undo, or click a place again")
-        self._studio.work_on(chosen[0].clip)
+        for candidate in self._proposed:
+            if candidate.description == self._choice.value:
+                self._studio.work_on(candidate.version.clip)
         self._choice.visible = self._choose.visible = False
 
     def _mark(self) -> None:
@@ -146,5 +147,4 @@ class GeneratePanel:
             return
         points = np.stack(self._places).astype(np.float32) + np.array([0, 0, 0.05], dtype=np.float32)
         points += self._studio.scene.offsets[0].astype(np.float32)
-        colour = tuple(int(255 * value) for value in rgb(PATH_NODES))
-        scene.add_point_cloud("/places", points, colour, point_size=0.15, point_shape="circle")
+        scene.add_point_cloud("/places", points, rgb_bytes(PATH_NODES), point_size=0.15, point_shape="circle")

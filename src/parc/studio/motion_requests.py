@@ -88,7 +88,20 @@ class MotionRequest:
         return way_to_places(self.terrain, self.places, pieces.path.moves, pieces.path.costs, random)
 
 
-def answered(request: MotionRequest, model: TrainedModel, pieces: Pieces, name: str) -> list[Version]:
+@dataclass(frozen=True)
+class Candidate:
+    """A motion that answers a request.
+
+    Attributes:
+        version: to be shown.
+        description: its number, and in a few words how good it is.
+    """
+
+    version: Version
+    description: str
+
+
+def answered(request: MotionRequest, model: TrainedModel, pieces: Pieces, name: str) -> list[Candidate]:
     """Return the candidates for a request, the best first.
 
     Args:
@@ -104,22 +117,19 @@ def answered(request: MotionRequest, model: TrainedModel, pieces: Pieces, name: 
     ways = ways_to_go_on(
         model, pieces.rollout, pieces.selection, planned, request.so_far, seed=request.seed, step=request.step
     )
-    return [
-        Version(
-            described(way),
-            clip_of_motion(name, way.frames, planned, model.fps),
-            COLOURS[way.candidate % len(COLOURS)],
-        )
-        for way in ways
-    ]
+    candidates = []
+    for way in ways:
+        clip = clip_of_motion(name, way.frames, planned, model.fps)
+        label, colour = f"candidate {way.candidate}", COLOURS[way.candidate % len(COLOURS)]
+        candidates.append(Candidate(Version(label, clip, colour), f"{label}: {_outcome(way)}"))
+    return candidates
 
 
-def described(way: Continuation) -> str:
-    """Return a candidate's number, and in a few words how good it is."""
+def _outcome(way: Continuation) -> str:
     outcome = "arrives" if way.finished else "does not arrive"
     reason = "" if way.refused in (None, "not finished") else f", {way.refused}"
     slide = f", slides {100 * way.figures['slide']:.0f} cm/s" if "slide" in way.figures else ""
-    return f"candidate {way.candidate}: {outcome}{reason}, {100 * way.figures['deepest']:.0f} cm deep{slide}"
+    return f"{outcome}{reason}, {100 * way.figures['deepest']:.0f} cm deep{slide}"
 
 
 def timesteps(count: int, diffusion_timesteps: int) -> list[int]:

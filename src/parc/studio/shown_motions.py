@@ -8,14 +8,14 @@ import viser
 from jaxtyping import Float
 
 from parc.anim.character import Character
-from parc.pictures.palette import PATH_NODES, ROOT_PATH, rgb
+from parc.pictures.palette import PATH_NODES, ROOT_PATH, rgb_bytes
 from parc.studio.ground import Ground
 from parc.studio.motion_list import Version
 from parc.studio.moving_character import MovingCharacter
 
 GAP = 1.0  # metres between grounds that lie beside one another
 LABEL_HEIGHT = 1.3  # metres of a motion's label above its root
-NODE_SIZE, PATH_WIDTH = 0.06, 2.0  # metres; pixels
+NODE_SIZE, PATH_WIDTH = 0.06, 0.02  # metres
 
 
 @dataclass(frozen=True)
@@ -143,19 +143,20 @@ class MotionsInScene:
             self.scene.add_line_segments(
                 f"{base}/root_path_{number}",
                 np.stack([way[:-1], way[1:]], axis=1),
-                tuple(int(255 * value) for value in rgb(ROOT_PATH)),
-                line_width=PATH_WIDTH,
+                rgb_bytes(ROOT_PATH),
+                thickness=PATH_WIDTH,
             )
             if motion.clip.path_nodes is not None and len(motion.clip.path_nodes):
                 self.scene.add_point_cloud(
                     f"{base}/path_nodes_{number}",
                     (motion.clip.path_nodes.numpy() + offset + np.array([0, 0, NODE_SIZE])).astype(np.float32),
-                    tuple(int(255 * value) for value in rgb(PATH_NODES)),
+                    rgb_bytes(PATH_NODES),
                     point_size=NODE_SIZE,
                     point_shape="circle",
                 )
         if layers.labels:
-            text = " · ".join(filter(None, [motion.clip.name, motion.label]))
+            is_known = motion.label and len({other.clip.name for other in self.motions}) == 1
+            text = motion.label if is_known else " · ".join(filter(None, [motion.clip.name, motion.label]))
             self._labels.append(self.scene.add_label(f"{base}/label_{number}", text, font_screen_scale=0.8))
         if layers.joint_names:
             labels = [

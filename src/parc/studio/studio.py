@@ -113,6 +113,7 @@ class Studio:
         """
         with self.lock:
             self._undone.append(self.scene.motions)
+            self.playback.playing = True
             self.show(motions, frame, looks=len(motions) > 1 and self.beside)
 
     def undo(self) -> None:

@@ -14,8 +14,10 @@ from parc.anim.mjcf import CharacterFile
 from parc.motion_generator.checkpoint_files import newest_checkpoint
 from parc.motion_generator.trained_model import TrainedModel, load_trained_model
 from parc.motion_synthesis.generated import read_generated
+from parc.motion_synthesis.what_the_model_sees import default_sight
 from parc.studio.correct_panel import CorrectPanel
 from parc.studio.generate_panel import GeneratePanel
+from parc.studio.model_layer import ModelLayer
 from parc.studio.motion_list import ListedMotion, Version, motions_in
 from parc.studio.motion_requests import default_pieces
 from parc.studio.page import write_page
@@ -87,8 +89,9 @@ def view(
         PlayPanel(studio)
         tools = Tools(studio)
         tabs = server.gui.add_tab_group()
+        sight = ModelLayer(studio, trained or default_sight(), pieces.rollout.nodes_ahead)
         with tabs.add_tab("Watch"):
-            WatchPanel(studio, pieces.rollout.feet)
+            WatchPanel(studio, pieces.rollout.feet, sight)
         with tabs.add_tab("Generate"):
             generating = GeneratePanel(studio, tools, pieces)
         with tabs.add_tab("Terrain"):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from parc.configuration.errors import UserError
 from parc.studio.figures import as_table, figures_of
 from parc.studio.listening import listen
+from parc.studio.model_layer import ModelLayer
 from parc.studio.motion_list import ListedMotion, Version
 from parc.studio.studio import Studio
 
@@ -19,10 +20,12 @@ class WatchPanel:
     Args:
         studio: that shows them.
         feet: bodies whose contacts figures count.
+        model_layer: what the model sees.
     """
 
-    def __init__(self, studio: Studio, feet: Sequence[str]) -> None:
+    def __init__(self, studio: Studio, feet: Sequence[str], model_layer: ModelLayer) -> None:
         self._studio, self._feet, self._gui = studio, feet, studio.server.gui
+        self._model_layer = model_layer
         self._found: list[ListedMotion] = list(studio.motions)
         self._kept: list[Version] = []
         self._chosen: list[Version] = []
@@ -58,6 +61,10 @@ class WatchPanel:
             ):
                 box = gui.add_checkbox(label, getattr(studio.layers, layer))
                 listen(studio, box, lambda box=box, layer=layer: studio.set_layers(**{layer: box.value}))
+            sight = gui.add_checkbox(
+                "what the model sees", False, hint="heights, target, the frames that it goes on from"
+            )
+        listen(studio, sight, lambda: self._model_layer.show(sight.value))
         listen(studio, arrangement, lambda: studio.arrange(arrangement.value == BESIDE))
 
     def _add_list(self) -> None:
@@ -128,7 +135,7 @@ class WatchPanel:
         if 0 <= place < len(names):
             self._choice.value = names[place]
             self._choose()
-        elif 1 <= self._page.value + by <= self._page.max:
+        elif 1 <= self._page.value + by <= (self._page.max or 1):
             self._page.value += by
             self._show_page()
 

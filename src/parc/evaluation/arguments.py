@@ -31,7 +31,7 @@ def as_overrides(arguments: list[str]) -> list[str]:
             others.append(argument.removeprefix("--"))
         elif argument in _FLAGS_WITH_A_VALUE:
             others += [argument, *filter(None, [next(left, None)])]
-        elif argument.startswith("-") or "=" in argument or argument.startswith("~"):
+        elif argument.startswith(("-", "~")) or "=" in argument:
             others.append(argument)
         else:
             paths.append(argument)

@@ -64,7 +64,7 @@ def kinds_of(paths: Sequence[MeasuredPath]) -> list[str]:
 
 
 def _picks(kinds: list[str], seed: int, draws: int) -> Int[np.ndarray, "draws paths"]:
-    """Return, for each draw, paths of the same kinds drawn with replacement: a kind has the same ones whatever others there are."""
+    """Return paths drawn with replacement, within each kind: a kind has the same ones whatever others there are."""
     chosen = []
     for kind in dict.fromkeys(kinds):
         of_kind = np.flatnonzero([each == kind for each in kinds])

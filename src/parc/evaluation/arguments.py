@@ -5,7 +5,17 @@ from pathlib import Path
 
 from parc.configuration.errors import UserError
 
-_FLAGS_WITH_A_VALUE = ("--config", "--config-dir", "--config-path", "--config-name", "--cfg", "-c", "--package", "-p", "-cd")
+_FLAGS_WITH_A_VALUE = (
+    "--config",
+    "--config-dir",
+    "--config-path",
+    "--config-name",
+    "--cfg",
+    "-c",
+    "--package",
+    "-p",
+    "-cd",
+)
 
 
 def as_overrides(arguments: list[str]) -> list[str]:

@@ -65,9 +65,7 @@ class Display:
 
 def main_figures(figures: dict[str, Figure]) -> dict[str, float]:
     """Return the means of the main metrics, by names with units."""
-    return {
-        f"{word} ({METRICS[name].unit})": figures[name].mean for name, word in _MAIN.items() if name in figures
-    }
+    return {f"{word} ({METRICS[name].unit})": figures[name].mean for name, word in _MAIN.items() if name in figures}
 
 
 def _in_words(figures: dict[str, float]) -> str:

@@ -163,6 +163,8 @@ def _conclude(settings: EvaluateSettings, subject: Evaluated, measured: Measured
 
 def _result(settings: EvaluateSettings, subject: Evaluated, measured: MeasuredPaths) -> Result:
     own, reference = measured.of(is_reference=False), measured.of(is_reference=True)
+    order = list(settings.terrains)
+    own = sorted(own, key=lambda path: order.index(path.kind) if path.kind in order else len(order))
     if not any(path.motions for path in own):
         raise UserError(f"of {settings.of}: there is nothing that could be measured")
     seed, draws = settings.seed, settings.preset.bootstrap_draws

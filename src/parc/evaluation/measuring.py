@@ -129,5 +129,7 @@ def _where(known: Bool[Tensor, " batch"], true: Bool[Tensor, " batch"]) -> Float
     return true.float().where(known, float("nan"))
 
 
-def _share(true: Bool[Tensor, "batch frames feet"], among: Bool[Tensor, "batch frames feet"]) -> Float[Tensor, " batch"]:
+def _share(
+    true: Bool[Tensor, "batch frames feet"], among: Bool[Tensor, "batch frames feet"]
+) -> Float[Tensor, " batch"]:
     return (true & among).sum((1, 2)) / among.sum((1, 2))

@@ -23,15 +23,15 @@ class Metric:
 
 MOTION_METRICS = {
     "finished": Metric("reached the end of the path", "%"),
-    "accepted": Metric("would be accepted by parc.generate", "%"),
-    "fwd": Metric("FWD: root from the last node, at the end", "m"),
-    "tpl": Metric("TPL: penetration, sum of a motion", "m"),
-    "tcl": Metric("TCL: contacts off ground, sum of a motion", "m"),
+    "accepted": Metric("accepted by parc.generate", "%"),
+    "fwd": Metric("FWD: root to last node, at the end", "m"),
+    "tpl": Metric("TPL: penetration, summed", "m"),
+    "tcl": Metric("TCL: labels off the ground, summed", "m"),
     "penetration_per_frame": Metric("penetration a frame", "m"),
     "penetration_per_point": Metric("penetration a frame and surface point", "mm"),
-    "contact_per_frame": Metric("contacts off ground a frame", "mm"),
+    "contact_per_frame": Metric("labels off the ground a frame", "mm"),
     "hjf": Metric("%HJF: frames with a jerk", "%"),
-    "hjf_bodies": Metric("%HJF as published: jerking bodies a frame", "%"),
+    "hjf_bodies": Metric("%HJF as published: bodies over frames", "%"),
     "slide": Metric("foot slide in contact", "cm/s"),
     "floating": Metric("frames with a labelled foot in the air", "%"),
     "deep": Metric("frames over 1 cm deep", "%"),
@@ -42,5 +42,5 @@ MOTION_METRICS = {
     "root_step": Metric("largest step of the root in a frame", "cm"),
     "length": Metric("length of a motion", "s"),
 }
-PATH_METRICS = {"diversity": Metric("spread of the candidates of a path", "m")}
+PATH_METRICS = {"diversity": Metric("spread of a path's candidates", "m")}
 METRICS = MOTION_METRICS | PATH_METRICS

@@ -13,7 +13,7 @@ from parc.evaluation.metrics import METRICS
 from parc.evaluation.summary import Figure
 from parc.pictures.evaluations import EVALUATION_FILE as RESULT_FILE
 
-PICTURE = "evaluation.png"
+PICTURE, SWEEP_PICTURE = "evaluation.png", "evaluations.png"  # in the folder of an evaluation, and of a sweep
 
 
 @dataclass(frozen=True)

@@ -46,9 +46,7 @@ def evaluations_figure(evaluations: Sequence[Evaluation]) -> Figure:
     """Return the figure that `draw_evaluations` writes."""
     panels = [name for name in PANELS if any(name in each.all for each in evaluations)]
     rows = max(1, math.ceil(len(panels) / COLUMNS))
-    figure = Figure(
-        figsize=(WIDTH / DPI, HEIGHT / DPI), dpi=DPI, layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1)
-    )
+    figure = Figure(figsize=(WIDTH / DPI, HEIGHT / DPI), dpi=DPI, layout=ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1))
     all_axes = figure.subplots(rows, COLUMNS, squeeze=False).ravel()
     over_scales = len({each.guidance_scale for each in evaluations if each.is_model}) > 1
     handles: dict[str, Line2D] = {}
@@ -91,7 +89,7 @@ def _draw_by_kind(axes: Axes, name: str, evaluations: Sequence[Evaluation]) -> I
         for iteration, value in enumerate(BY_ITERATION[name], start=1):
             axes.axhline(value, color=_PAPER, linestyle=":", linewidth=1.2)
             axes.annotate(
-                str(iteration), (1, value), xycoords=("axes fraction", "data"), xytext=(3 + 9 * (iteration % 2), 0),
+                str(iteration), (1, value), xycoords=("axes fraction", "data"), xytext=(9 * iteration - 6, 0),
                 textcoords="offset points", va="center", fontsize=10, color=_PAPER,
             )  # fmt: skip
         yield Line2D([], [], color=_PAPER, linestyle=":", label="the paper's iterations 1 to 4, on its terrains")
@@ -110,9 +108,7 @@ def _draw_over_guidance_scales(axes: Axes, name: str, evaluations: Sequence[Eval
         yield _entry(model, colour)
     if name in BY_GUIDANCE_SCALE:
         axes.plot(GUIDANCE_SCALES, BY_GUIDANCE_SCALE[name], color=_PAPER, linestyle=":", marker="x", linewidth=1.4)
-        yield Line2D(
-            [], [], color=_PAPER, linestyle=":", marker="x", label="the paper's iteration 4, on its terrains"
-        )
+        yield Line2D([], [], color=_PAPER, linestyle=":", marker="x", label="the paper's iteration 4, on its terrains")
     axes.set_xlim(-0.05, 1.05)
     axes.set_xlabel("guidance scale", fontsize=11)
 
@@ -150,7 +146,8 @@ def _dress(axes: Axes, name: str, evaluations: Sequence[Evaluation]) -> None:
     low, high = axes.get_ylim()
     axes.set_ylim(0 if low > 0 or name in _LINEAR_BELOW else low, high)
     if heading.unit == "%" and name not in _LINEAR_BELOW:
-        axes.set_ylim(-3, max(high, 103) if high > 50 else high)
+        high = 103 if high > 50 else high
+        axes.set_ylim(-0.03 * high, high)  # what is at 0 is seen
     axes.tick_params(labelsize=11)
     axes.grid(True, axis="y", color="#DDE1E5", linewidth=0.8)
     axes.set_axisbelow(True)

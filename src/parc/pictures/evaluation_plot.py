@@ -18,7 +18,8 @@ from parc.pictures.paper_figures import BY_GUIDANCE_SCALE, BY_ITERATION, GUIDANC
 
 WIDTH, HEIGHT, DPI = 1920, 1200, 120  # pixels
 PANELS = (
-    "finished", "fwd", "accepted", "diversity", "tpl", "tcl", "hjf", "fastest_body", "slide", "floating", "deep", "label_precision",
+    "finished", "fwd", "accepted", "diversity", "tpl", "tcl", "hjf", "fastest_body", "slide", "floating", "deep",
+    "label_precision",
 )  # fmt: skip
 COLUMNS = 4
 ALL = "all"

@@ -66,11 +66,11 @@ def _output_dir(paths: list[str]) -> list[str]:
     """Return the override that chooses a folder; none where the one in the config will do: in the folder that is evaluated."""
     if len(paths) > 1:
         together = os.path.commonpath([Path(path).absolute().parent for path in paths])
-        return [f"output_dir={_quoted(os.path.join(together, 'evaluation'))}/${{preset.name}}"]  # noqa: PTH118
+        return [f"output_dir={_quoted(f'{together}/evaluation/${{preset.name}}')}"]
     path = Path(paths[0])
     if path.is_dir() or not path.suffix:
         return []
-    return [f"output_dir={_quoted(str(path.parent / 'evaluation'))}/${{preset.name}}_{_quoted(path.stem)}"]
+    return [f"output_dir={_quoted(f'{path.parent}/evaluation/${{preset.name}}_{path.stem}')}"]
 
 
 def _split(value: str) -> list[str]:
@@ -80,5 +80,5 @@ def _split(value: str) -> list[str]:
 
 def _quoted(path: str) -> str:
     """Return a path as a value that Hydra's grammar takes as it is."""
-    plain = all(letter.isalnum() or letter in "/-_.+~ " for letter in path) and path == path.strip() and path
+    plain = path and all(letter.isalnum() or letter in "/-_.+~${}" for letter in path)
     return path if plain else "'" + path.replace("\\", "\\\\").replace("'", "\\'") + "'"

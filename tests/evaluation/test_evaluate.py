@@ -31,7 +31,7 @@ def evaluate(shell, humanoid, caplog):
     write_walker(shell.folder / "walker.ckpt", humanoid, sway=1e-3)
 
     def run(*arguments: str, quick: list[str] = QUICK):
-        return shell.run("evaluate", *as_overrides([*arguments, *quick]))
+        return shell.run("evaluate", *as_overrides([*quick, *arguments]))
 
     return run
 
@@ -190,16 +190,22 @@ def test_a_model_that_was_trained_on_is_refused_in_the_same_folder(evaluate, she
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nowhere"], "of {here}/nowhere: there is no such file or folder; expected the folder of a training run"),
-        (["empty"], "of {here}/empty: the folder holds neither checkpoints nor clips"),
+        (
+            ["nowhere"],
+            "of (override of=nowhere) {here}/nowhere: there is no such file or folder; expected the folder of a",
+        ),
+        (["empty"], "of (override of=empty) {here}/empty: the folder holds neither checkpoints nor clips"),
         (["walker.ckpt", "rollout.feet=[left_hoof]"], "has no body 'left_hoof'; did you mean 'left_foot'?"),
         (["walker.ckpt", "preset=nope"], "preset=nope: there is no such option"),
-        (["walker.ckpt", "preset.paths=0"], "is 0, expected at least 1"),
-        (["walker.ckpt", "reference=nowhere"], "reference {here}/nowhere: there is no such file or folder"),
+        (["walker.ckpt", "preset.paths=0"], "preset.paths (override preset.paths=0) is 0, expected at least 1"),
+        (
+            ["walker.ckpt", "reference=nowhere"],
+            "reference (override reference=nowhere) {here}/nowhere: there is no such file or folder",
+        ),
         (["walker.ckpt", "terrains.flat.cells=4"], "terrains.flat.cells"),
-        (["walker.ckpt", "+terrains.more=3"], "terrains.more: is 3, expected the settings of a TerrainGenerator"),
+        (["walker.ckpt", "+terrains.more=3"], "is 3, expected the settings of a TerrainGenerator"),
         (["walker.ckpt", "model_packages=[]"], "model_packages=[PACKAGE]"),
-        (["of.yaml"], "of {here}/of.yaml: there is no such file"),
+        (["of.yaml"], "of (override of=of.yaml) {here}/of.yaml: there is no such file"),
         (["--preset"], "--preset: expected a name"),
     ],
 )

@@ -17,7 +17,15 @@ from parc.evaluation.measured_paths import MeasuredPath, MeasuredPaths
 from parc.evaluation.motions import ModelMotions, measure_clips
 from parc.evaluation.result import PICTURE, RESULT_FILE, Result, Speed
 from parc.evaluation.settings import CONFIG_FILE, LOG_FILE, MOTIONS_FOLDER, EvaluateSettings
-from parc.evaluation.subject import Clips, clips_at, find_clips, find_model, is_of_clips, training_clips_of
+from parc.evaluation.subject import (
+    Clips,
+    clips_at,
+    find_clips,
+    find_model,
+    is_of_clips,
+    refuse_missing,
+    training_clips_of,
+)
 from parc.evaluation.summary import figures_by_kind, figures_of
 from parc.evaluation.table import print_table
 from parc.motion_generator.checkpoint_files import CHECKPOINT_FOLDER
@@ -63,7 +71,8 @@ def evaluated(settings: EvaluateSettings) -> Evaluated:
         UserError: there is nothing, it is damaged, or the settings do not fit it.
     """
     device, of = find_device(settings.device, find_ranks()), Path(settings.of)
-    if of.exists() and is_of_clips(of):
+    refuse_missing(of)
+    if is_of_clips(of):
         clips = find_clips(of)
         return Evaluated(of, clips.digest, settings.character.read(), None, clips)
     model, digest = find_model(of, device)
@@ -84,6 +93,7 @@ def evaluate(settings: EvaluateSettings) -> None:
         Interrupted: a signal came; what is measured is kept, and the same settings go on.
     """
     settings.refuse_processes(find_ranks().count)
+    refuse_missing(Path(settings.of))
     compute_deterministically(settings.threads)
     with StopRequest() as stop, lock_run_folder(settings.folder), logged_to(settings.folder / LOG_FILE):
         with stop.at_once(f"before the first motion, nothing is lost; to go on: {continue_command()}"):

@@ -78,6 +78,16 @@ def clips_at(sources: str | list[str], key: str, most: int | None = None) -> Cli
     return Clips(spread(entries, most))
 
 
+def refuse_missing(of: Path) -> None:
+    """Check that there is something to be evaluated; its results may come to lie in it, so ask before that is made.
+
+    Raises:
+        UserError: there is not.
+    """
+    if not of.exists():
+        raise UserError(f"of {of}: there is no such file or folder; {EXPECTED}")
+
+
 def find_clips(of: Path) -> Clips:
     """Return the clips that are to be evaluated.
 
@@ -98,8 +108,6 @@ def find_model(of: Path, device: torch.device) -> tuple[TrainedModel, str]:
     Raises:
         UserError: there is none, or it is damaged.
     """
-    if not of.exists():
-        raise UserError(f"of {of}: there is no such file or folder; {EXPECTED}")
     try:
         model = load_trained_model(of, device)
     except UserError as error:

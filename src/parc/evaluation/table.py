@@ -54,6 +54,9 @@ def _with_interval(figure: Figure | None) -> str:
 
 
 def _number(value: float) -> str:
-    if abs(value) >= 100:
+    if abs(value) >= 99.95:
         return f"{value:.0f}"
-    return f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+    if abs(value) >= 9.995:
+        return f"{value:.1f}"
+    # The training clips are hardly ever at 0.
+    return f"{value:.2g}" if 0.001 <= abs(value) < 0.0995 else f"{value:.2f}"

@@ -50,13 +50,17 @@ def points_of(axes: Axes) -> list[tuple[float, float]]:
         (float(x), float(y))
         for container in axes.containers
         if isinstance(container, ErrorbarContainer) and container.lines[0] is not None
-        for x, y in np.transpose(container.lines[0].get_data())
+        for x, y in np.array([np.asarray(values) for values in container.lines[0].get_data()]).T
     ]
 
 
 def level_lines(axes: Axes, style: str) -> list[float]:
     """Return the heights of the lines from side to side that have a style."""
-    ends = [np.array(line.get_data()).T for line in axes.get_lines() if line.get_linestyle() == style]
+    ends = [
+        np.array([np.asarray(values) for values in line.get_data()]).T
+        for line in axes.get_lines()
+        if line.get_linestyle() == style
+    ]
     return [float(each[0, 1]) for each in ends if len(each) == 2 and each[0, 1] == each[1, 1]]
 
 

@@ -1,6 +1,7 @@
 """evaluate(settings): from a model or clips to figures with intervals. Knows neither Hydra nor SLURM."""
 
 import contextlib
+import hashlib
 import logging
 import math
 from collections.abc import Callable
@@ -210,9 +211,9 @@ def name_of(of: Path) -> str:
 
 
 def _send(settings: EvaluateSettings, result: Result) -> None:
-    """Send the means to Weights & Biases, if that is wanted: a run of its own for each evaluation."""
+    """Send the means to Weights & Biases, if that is wanted: one run for each evaluation, however often it is concluded."""
     logger: WandbLogger = settings.logger.make()
-    run_id = result.digest[:8] if logger.use_wandb else None
+    run_id = hashlib.sha256(f"{settings.folder}\0{result.digest}".encode()).hexdigest()[:8]
     logger.start(settings.folder, "evaluation", run_id, settings.record.config, provenance())
     logger.add({"step": 0, **result.flat})
     logger.close()

@@ -1,6 +1,7 @@
 """`python -m parc.picture PATH [PATH...]`: draw a clip, a dataset or runs."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from parc.configuration.errors import UserError
@@ -12,12 +13,14 @@ HELP = """Draw a picture of what PATH is and print where it was written:
   a clip (.safetensors, or PARC's .pkl)     filmstrip of the motion on its terrain
   a folder of clips, a manifest (.yaml)     contact sheet of the dataset, a row for each class
   a folder of a run, or several             loss curves (reads metrics.jsonl)
+  evaluations, or sweeps of them            their metrics beside the paper's (reads evaluation.json)
 """
 
 EXAMPLES = """examples:
   python -m parc.picture clips/walk_003.safetensors
   python -m parc.picture clips --output dataset.png
   python -m parc.picture outputs/first outputs/second --output compared.png
+  python -m parc.picture outputs/first/evaluation/quick outputs/second/evaluation/quick --output judged.png
 """
 
 
@@ -52,14 +55,15 @@ def draw_picture(paths: list[Path], output: Path | None = None, char_file: str =
     """Draw the picture that fits the paths, and return where it was written.
 
     Args:
-        paths: a clip, a folder of clips, a manifest, or one or more run folders (several clips and folders make one
-            contact sheet).
+        paths: a clip, a folder of clips, a manifest, or one or more folders of runs or of evaluations (several clips and
+            folders make one contact sheet).
         output: the picture; by default named after the path, in the current folder.
         char_file: see `CharacterFile`.
 
     Raises:
         UserError: a path is missing or nothing that can be drawn, paths of different kinds are mixed, or a file is broken.
     """
+    from parc.pictures.evaluations import EVALUATION_FILE, evaluations_in
     from parc.stages.metrics import METRICS_FILE
 
     for path in paths:
@@ -70,8 +74,16 @@ def draw_picture(paths: list[Path], output: Path | None = None, char_file: str =
         refuse_undecodable(path.resolve().name)  # which is written on the picture
     paths = [path.parent if path.name == METRICS_FILE else path for path in paths]
     runs = [path for path in paths if (path / METRICS_FILE).is_file()]
+    evaluations = [path for path in paths if (path / EVALUATION_FILE).is_file() or evaluations_in(path)]
     output = output or Path(f"{_name(paths)}.png")
-    if len(runs) == len(paths):
+    if evaluations and len(evaluations) == len(paths):
+        _draw_evaluations(evaluations, output)
+    elif evaluations:
+        other = next(path for path in paths if path not in evaluations)
+        raise UserError(
+            f"{other}: no folder of an evaluation (it has no {EVALUATION_FILE}), but {evaluations[0]} is; give one kind only"
+        )
+    elif len(runs) == len(paths):
         _draw_runs(runs, output)
     elif runs:
         other = next(path for path in paths if path not in runs)
@@ -95,6 +107,21 @@ def _draw_runs(folders: list[Path], output: Path) -> None:
     names = [folder.resolve().name for folder in folders]
     shown = names if len(set(names)) == len(names) else [str(folder) for folder in folders]
     draw_loss_curves([read_run_metrics(folder, name) for folder, name in zip(folders, shown, strict=True)], output)
+
+
+def _draw_evaluations(folders: list[Path], output: Path) -> None:
+    from parc.pictures.evaluation_plot import draw_evaluations
+    from parc.pictures.evaluations import evaluations_in, read_evaluation
+
+    named = [each for folder in folders for each in evaluations_in(folder) or [(folder, "")]]
+    read = [read_evaluation(folder, name or None) for folder, name in named]
+    names = [evaluation.name for evaluation in read]
+    if len(set(names)) < len(names):
+        read = [
+            replace(evaluation, name=f"{evaluation.name} ({folder})")
+            for evaluation, (folder, _) in zip(read, named, strict=True)
+        ]
+    draw_evaluations(read, output)
 
 
 def _draw_motions(paths: list[Path], output: Path, char_file: str) -> None:

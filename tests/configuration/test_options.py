@@ -14,7 +14,7 @@ from parc.configuration.hydra_help import conf_folder, options_for, options_of
 from parc.configuration.saved_config import flat
 from parc.stages.stage import read_run
 
-STAGES = ("train", "generate")
+STAGES = ("train", "generate", "evaluate")
 OPTIONS = [(stage, option) for stage in STAGES for option in options_for(stage, [conf_folder()])]
 # What these leave to the user.
 NEEDED = {
@@ -26,6 +26,7 @@ NEEDED = {
     "terrain/file": ["terrain.terrain_file=heights.npy"],
     "path/waypoints": ["path.points=[[1,1],[5,3]]"],
 }
+NEEDED_BY_STAGE = {"evaluate": ["of=run"]}
 FILES = sorted(conf_folder().rglob("*.yaml"))
 
 
@@ -52,7 +53,8 @@ def test_every_group_belongs_to_a_stage():
     ("stage", "option"), [(stage, option) for stage, option in OPTIONS if not option.startswith("hydra/")]
 )
 def test_every_option_composes_and_is_in_form(stage, option):
-    read_run(run_config(composed([as_override(option), *NEEDED.get(option, [])], stage=stage)))
+    of_stage = NEEDED_BY_STAGE.get(stage, [])
+    read_run(run_config(composed([as_override(option), *of_stage, *NEEDED.get(option, [])], stage=stage)))
 
 
 def test_every_job_of_the_ablation_is_in_form():

@@ -10,7 +10,9 @@ import pytest
 
 from command_line import subprocess_environment
 
-HELP = [(f"parc.{verb}", "--help") for verb in ("train", "generate", "dataset", "picture", "sweep", "pipeline")]
+HELP = [
+    (f"parc.{verb}", "--help") for verb in ("train", "generate", "evaluate", "dataset", "picture", "sweep", "pipeline")
+]
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from rich.live import Live
 
 from parc.cluster.slurm_queue import ENDED, WAITING_STATES, array_numbers, is_slurm_here, slurm_states
 from parc.cluster.sweep_lock import is_being_run
-from parc.cluster.sweep_plan import SweepJob, look_command, read_sweep
+from parc.cluster.sweep_plan import Sweep, SweepJob, look_command, read_sweep
 from parc.cluster.sweep_table import (
     FAILED,
     FINISHED,
@@ -160,6 +160,20 @@ def conclude(folder: Path) -> bool:
     if not well:
         console.print("the same command resumes them; what is finished stays as it is")
     return well
+
+
+def draw_together(sweep: Sweep) -> None:
+    """Draw what the runs of a sweep found beside one another, where their stage can."""
+    stage = sweep.runs[0].stage
+    if stage.compare is None or len(sweep.runs) == 1 or any(run.stage is not stage for run in sweep.runs):
+        return
+    try:
+        picture = stage.compare(sweep.folder)
+    except UserError as error:
+        plain_console().print(f"nothing is drawn: {error}", soft_wrap=True)
+        return
+    if picture is not None:
+        plain_console().print(f"picture: {picture}", soft_wrap=True)
 
 
 def _show_failure(console: Console, job: SweepJob) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from parc.cluster.following import conclude
+from parc.cluster.following import conclude, draw_together
 from parc.cluster.job import description_of
 from parc.cluster.slurm_queue import refuse_second_sending
 from parc.cluster.sweep_lock import sweep_lock
@@ -55,6 +55,7 @@ def run_jobs(sweep: Sweep, stop_at_failure: bool = False) -> None:
                 break
         write_sweep(sweep.folder, sweep.jobs)
     finished = conclude(sweep.folder)
+    draw_together(sweep)
     if signals or any(job.state == STOPPED for job in sweep.jobs):
         console.print(f"stopped; to resume: {continue_command()}", soft_wrap=True)
         sys.exit(EXIT_INTERRUPTED)

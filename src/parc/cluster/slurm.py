@@ -11,7 +11,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from parc.cluster.following import follow, say_that_jobs_run_on, show_sent
+from parc.cluster.following import draw_together, follow, say_that_jobs_run_on, show_sent
 from parc.cluster.job import description_of
 from parc.cluster.slurm_job import run_job
 from parc.cluster.slurm_queue import array_numbers, refuse_second_sending
@@ -86,8 +86,11 @@ def run_chain(chain: Sweep, launchers: list[dict[str, Any]]) -> None:
 
 def _show_and_follow(sweep: Sweep, settings: SlurmSettings) -> None:
     show_sent(sweep.folder, sweep.jobs)
-    if settings.wait and not follow(sweep.folder):
-        sys.exit(EXIT_USER_ERROR)
+    if settings.wait:
+        finished = follow(sweep.folder)
+        draw_together(sweep)
+        if not finished:
+            sys.exit(EXIT_USER_ERROR)
 
 
 def _send_links(chain: Sweep, settings: list[SlurmSettings]) -> None:

@@ -19,6 +19,7 @@ from parc.configuration.schema import (
     marks_of,
     options_of,
     setting_types,
+    values_of,
     without_marks,
 )
 
@@ -47,13 +48,18 @@ def leaves(
     found: dict[str, Leaf] = {}
     for name, value in given.items():
         annotation = types[name].annotation if name in types else None
-        place, marks = f"{key}.{name}" if key else name, around | marks_of(annotation)
-        inner = _target_of(annotation, value, place) if isinstance(value, dict) else None
-        if inner is None:
-            found[place] = Leaf(value, marks)
-        else:
-            found |= leaves(inner, value, place, marks)
+        found |= _leaves_of(annotation, value, f"{key}.{name}" if key else name, around | marks_of(annotation))
     return found
+
+
+def _leaves_of(annotation: Any, value: Any, key: str, marks: Marks) -> dict[str, Leaf]:
+    if not isinstance(value, dict):
+        return {key: Leaf(value, marks)}
+    if (inner := values_of(annotation)) is not None:
+        several = [_leaves_of(inner, each, f"{key}.{name}", marks) for name, each in value.items()]
+        return {place: leaf for found in several for place, leaf in found.items()}
+    target = _target_of(annotation, value, key)
+    return {key: Leaf(value, marks)} if target is None else leaves(target, value, key, marks)
 
 
 def _target_of(annotation: Any, settings: Settings, key: str) -> Callable[..., Any] | None:

@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import ConfigDict, PydanticSchemaGenerationError, TypeAdapter, ValidationError
 
 from parc.configuration.errors import SettingsError, nearest_name
-from parc.configuration.schema import Settings, options_of, setting_types, without_marks
+from parc.configuration.schema import Settings, options_of, setting_types, values_of, without_marks
 from parc.configuration.trusted import refuse_untrusted
 
 T = TypeVar("T")
@@ -147,6 +147,11 @@ def is_piece(annotation: Any) -> bool:
     return inspect.isclass(annotation) and not plain and not issubclass(annotation, (enum.Enum, Recipe))
 
 
+def _is_made(annotation: Any) -> bool:
+    """Say whether a type is, or may be, that of values that are made: by pydantic none of them could be."""
+    return any(is_piece(option) for option in options_of(annotation))
+
+
 def live_arguments(target: Callable[..., Any]) -> list[str]:
     """Return the names of the live objects that a constructor needs."""
     parameters = inspect.signature(target).parameters.values()
@@ -177,6 +182,9 @@ def checked_value(value: Any, annotation: Any, key: str) -> Any:
         (annotation,) = typing.get_args(annotation)
         if isinstance(value, dict):
             return recipe(value, annotation, key)
+    inner = values_of(annotation)
+    if isinstance(value, dict) and inner is not None and _is_made(inner):
+        return {str(name): checked_value(each, inner, _join(key, str(name))) for name, each in value.items()}
     for option in options_of(annotation):
         if (
             isinstance(value, dict)
@@ -225,6 +233,8 @@ def _in_words(annotation: Any) -> str:
         return "one of " + ", ".join(str(choice) for choice in typing.get_args(annotation))
     if typing.get_origin(annotation) is list:
         return f"a list, each {_in_words(typing.get_args(annotation)[0])}"
+    if (inner := values_of(annotation)) is not None:
+        return f"a mapping from names, each to {_in_words(inner)}"
     if typing.get_args(annotation):
         return " or ".join(_in_words(option) for option in typing.get_args(annotation))
     if dataclasses.is_dataclass(annotation):

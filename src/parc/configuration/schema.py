@@ -91,6 +91,12 @@ def options_of(annotation: Any) -> list[Any]:
     return [each for each in typing.get_args(annotation) if each is not type(None)] if union else [annotation]
 
 
+def values_of(annotation: Any) -> Any:
+    """Return the type of the values of a mapping from names, `dict[str, TYPE]`; None for any other type."""
+    annotation = without_marks(annotation)
+    return typing.get_args(annotation)[1] if typing.get_origin(annotation) is dict else None
+
+
 def as_setting(value: Any) -> Any:
     """Return a checked value as settings have it."""
     if isinstance(value, Enum):

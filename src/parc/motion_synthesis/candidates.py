@@ -65,6 +65,12 @@ class Candidates:
         """Which frames come before a motion's end."""
         return torch.arange(self.frames.root_pos.shape[1], device=self.path.device) < self.num_frames[:, None]
 
+    @property
+    def last_frames(self) -> Frames:
+        """The frame that each motion ends with: one frame each."""
+        motion = torch.arange(len(self.path), device=self.path.device)
+        return self.frames.each(lambda values: values[motion, self.num_frames - 1][:, None])
+
     def frames_of(self, number: int) -> Frames:
         """Return the frames of one motion, as many as it has."""
         return self.frames.each(lambda values: values[number, : int(self.num_frames[number])])

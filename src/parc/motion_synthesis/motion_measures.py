@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import roma
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from parc.anim.character import Character
@@ -59,8 +59,15 @@ def measures_of(
         bodies: whose contacts count: feet.
     """
     frames = quality_of_frames(motions, terrains, character, surface)
+    return summed_measures(motions, frames, surface, fps, [character.body_index(name) for name in bodies])
+
+
+def summed_measures(
+    motions: Candidates, frames: FrameQuality, surface: BodyPoints, fps: float, bodies: Sequence[int]
+) -> MotionMeasures:
+    """Return what `measures_of` does, from what was measured of the motions' frames; bodies are numbers."""
     exists = motions.exists
-    of_bodies = torch.tensor([character.body_index(name) for name in bodies], device=exists.device)
+    of_bodies = torch.tensor(bodies, device=exists.device)
     in_contact = (motions.frames.contacts[..., of_bodies] > IN_CONTACT) & exists[..., None]
     floating = (in_contact & (frames.distances[..., of_bodies] > FLOATING)).any(-1)
     jerk = frames.body_pos.diff(n=3, dim=1).norm(dim=-1) * fps**3
@@ -82,12 +89,19 @@ def _slide(
     surface: BodyPoints,
 ) -> Float[Tensor, " batch"]:
     """Return the mean step along the ground of bodies in contact, metres."""
-    middles = torch.stack([surface.points[surface.bodies == body].mean(0) for body in of_bodies])
-    middles = middles.expand(*in_contact.shape, 3)
-    places = frames.body_pos[..., of_bodies, :] + roma.quat_action(frames.body_rot[..., of_bodies, :], middles)
+    places = middles_of(frames, of_bodies, surface)
     both = in_contact[:, 1:] & in_contact[:, :-1]
     steps = places[..., :2].diff(dim=1).norm(dim=-1).where(both, 0.0)
     return steps.sum((1, 2)) / both.sum((1, 2))
+
+
+def middles_of(
+    frames: FrameQuality, bodies: Int[Tensor, " bodies"], surface: BodyPoints
+) -> Float[Tensor, "batch frames bodies 3"]:
+    """Return where the middle of some bodies' surfaces is: a foot that turns on the spot stays where it is, unlike its ankle."""
+    middles = torch.stack([surface.points[surface.bodies == body].mean(0) for body in bodies])
+    middles = middles.expand(*frames.body_pos.shape[:2], -1, 3)
+    return frames.body_pos[..., bodies, :] + roma.quat_action(frames.body_rot[..., bodies, :], middles)
 
 
 def _share(true: Bool[Tensor, "batch frames"], exists: Bool[Tensor, "batch frames"]) -> Float[Tensor, " batch"]:

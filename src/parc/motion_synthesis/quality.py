@@ -96,7 +96,11 @@ def quality_of(
         surface: points all over its surface.
         fps: frames a second.
     """
-    frames = quality_of_frames(motions, terrains, character, surface)
+    return summed_quality(motions, quality_of_frames(motions, terrains, character, surface), fps)
+
+
+def summed_quality(motions: Candidates, frames: FrameQuality, fps: float) -> Quality:
+    """Return what `quality_of` does, from what was measured of the motions' frames."""
     exists = motions.exists
     # The first frame is its own predecessor, so that a motion of one frame has steps too.
     steps = frames.body_pos.diff(dim=1, prepend=frames.body_pos[:, :1]).norm(dim=-1)

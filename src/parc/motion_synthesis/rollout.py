@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from parc.anim.character import Character
 from parc.anim.frames import Frames, joined
 from parc.configuration.errors import UserError, nearest_name
 from parc.configuration.schema import FilePath
@@ -123,7 +124,8 @@ class Rollout:
         else:
             parts = [self._first_windows(model, paths, path, generators).part(0, length)]
         num_frames = torch.full_like(path, parts[0].root_pos.shape[1])
-        finished = self._have_finished(model, parts[0], paths, path)
+        last_nodes = paths.last_nodes[path]
+        finished = self.have_arrived(model.character, parts[0].part(-1, None), last_nodes)
         while len(going := (~finished & (num_frames < limit)).nonzero()[:, 0]):
             previous = parts[-1].part(-model.num_previous, None).each(lambda values, going=going: values[going])
             windows = self._next_windows(
@@ -133,7 +135,7 @@ class Rollout:
             # Motions that are over stay as they end, which nobody looks at.
             parts.append(_with_rows(parts[-1].part(-1, None), going, new))
             num_frames[going] += self.new_frames
-            finished[going] = self._have_finished(model, new, paths, path[going])
+            finished[going] = self.have_arrived(model.character, new.part(-1, None), last_nodes[going])
         frames = joined(parts, dim=1)
         # A window begins before the limit; one in which a motion finishes may end a little later.
         return Candidates(frames, torch.where(finished, num_frames, num_frames.clamp(max=limit)), finished, path)
@@ -178,14 +180,20 @@ class Rollout:
         frames = Frames(motion.root_pos, motion.root_rot, motion.joint_rot, motion.contacts.clamp(0, 1))
         return frames_to_world(frames, around.origin, around.turn)
 
-    def _have_finished(
-        self, model: TrainedModel, frames: Frames, paths: Paths, path: Int[Tensor, " batch"]
+    def have_arrived(
+        self, character: Character, last: Frames, last_nodes: Float[Tensor, "batch 3"]
     ) -> Bool[Tensor, " batch"]:
-        last = frames.part(-1, None)
-        bodies, _ = model.character.forward_kinematics(last.root_pos, last.root_rot, last.joint_rot)
-        feet = [model.character.body_index(name) for name in self.feet]
+        """Say which motions have finished: the middle of their feet is within `finish_distance` of their last node, in space.
+
+        Args:
+            character: whose motions they are.
+            last: one frame of each, its last one.
+            last_nodes: where each one's path ends, metres.
+        """
+        bodies, _ = character.forward_kinematics(last.root_pos, last.root_rot, last.joint_rot)
+        feet = [character.body_index(name) for name in self.feet]
         middle = bodies[:, 0, feet].mean(1)
-        return torch.linalg.norm(middle - paths.last_nodes[path], dim=-1) <= self.finish_distance
+        return torch.linalg.norm(middle - last_nodes, dim=-1) <= self.finish_distance
 
 
 def _with_rows(last: Frames, rows: Int[Tensor, " some"], new: Frames) -> Frames:

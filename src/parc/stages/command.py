@@ -1,6 +1,7 @@
 """The verb of a stage: from a command line to a run."""
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from omegaconf import DictConfig
@@ -21,16 +22,17 @@ from parc.configuration.program import run_program
 from parc.configuration.trusted import trust_composed
 
 
-def run_verb(name: str) -> None:
+def run_verb(name: str, as_overrides: Callable[[list[str]], list[str]] = list) -> None:
     """Run the stage of a primary config as this process's command line asks, and leave the process.
 
     Args:
         name: of the primary config, `conf/NAME.yaml`, and of the verb, `python -m parc.NAME`.
+        as_overrides: makes Hydra's arguments of those of a verb that takes others too.
     """
 
     def work() -> None:
         show_messages()
-        run_command_line(name, sys.argv[1:])
+        run_command_line(name, as_overrides(sys.argv[1:]))
 
     run_program(work)
 

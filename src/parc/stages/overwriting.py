@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 FileName: TypeAlias = str | re.Pattern[str]  # a pattern fits the whole of a name
 FileNames: TypeAlias = Mapping[str, Sequence[FileName]]  # by the folder in the run's that they lie in, "" for its own
-EVERY_FOLDER = "*"  # stands for each folder right in the run's: of files whose names say enough
+EVERY_FOLDER = "*"  # at the end of a folder's name: each folder right in that one, of files whose names say enough
 
 WRITTEN_BY_EVERY_RUN: Sequence[FileName] = (METRICS_FILE, PROGRESS_FILE, JOB_LOG_FILE)
 # The sweep's that a run belongs to, which goes on; and what Weights & Biases may have to send yet.
@@ -59,14 +59,17 @@ class RunFiles:
             folder: names
             for name, names in self.others.items()
             if name
-            for folder in (self._folders() if name == EVERY_FOLDER else [self.folder / name])
+            for folder in (
+                _folders_in(self.folder / name[:-1]) if name.endswith(EVERY_FOLDER) else [self.folder / name]
+            )
         }
         return {**inner, self.folder: (*self.others.get("", ()), *WRITTEN_BY_EVERY_RUN)}
 
-    def _folders(self) -> list[Path]:
-        """Return the folders in the run's own; no links, which lead to what is somebody else's."""
-        inside = sorted(self.folder.iterdir()) if self.folder.is_dir() else []
-        return [path for path in inside if path.is_dir() and not path.is_symlink() and path.name not in _KEPT]
+
+def _folders_in(folder: Path) -> list[Path]:
+    """Return the folders in a folder; no links, which lead to what is somebody else's."""
+    inside = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [path for path in inside if path.is_dir() and not path.is_symlink() and path.name not in _KEPT]
 
 
 def delete_runs(runs: Sequence[RunFiles]) -> None:

@@ -40,6 +40,8 @@ class Stage(Generic[S]):
         files: names of what a run writes into its folder besides its config, its result and what every run writes: with
             these, all that `overwrite=true` deletes.
         of_the_first: keys that say what the first iteration of a chain starts from; later ones start from the one before.
+        compare: draws what the runs of a sweep found, from the sweep's folder and into it; returns the picture, or None where
+            there is nothing to compare yet. None for stages that draw nothing.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Stage(Generic[S]):
     is_finished: Callable[[S], bool]
     files: FileNames = field(default_factory=dict)
     of_the_first: tuple[str, ...] = ()
+    compare: Callable[[Path], Path | None] | None = None
 
     @property
     def verb(self) -> str:

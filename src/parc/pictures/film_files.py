@@ -22,25 +22,25 @@ FAST = 2.0  # seconds after which a bar shows how far the writing is
 
 
 def check_film_suffix(path: Path) -> None:
-    """Check that a film can be written as a file of such a name here.
+    """Check that a film can be written here as a file of such a name.
 
     Raises:
         UserError: it cannot, and why.
     """
     suffix = path.suffix.lower()
-    if suffix not in FILM_SUFFIXES:
-        raise UserError(f"--output {path}: expected a moving picture's name to end in {', '.join(FILM_SUFFIXES)}")
+    if suffix not in _WRITERS:
+        raise UserError(f"{path}: expected a moving picture's name to end in {', '.join(_WRITERS)}")
     if suffix == ".mp4" and shutil.which("ffmpeg") is None:
-        raise UserError(f"--output {path}: writing .mp4 needs the program ffmpeg; install it, or give a name in .gif or .webp")
+        raise UserError(f"{path}: writing .mp4 needs the program ffmpeg; install it, or give a name in .gif or .webp")
     if suffix == ".webp" and not features.check("webp"):
-        raise UserError(f"--output {path}: this pillow cannot write .webp; give a name in .gif")
+        raise UserError(f"{path}: this pillow cannot write .webp; give a name in .gif")
 
 
 def write_film(film: Film, path: Path) -> None:
     """Write a film whole (see `write_whole`), in the format that the path's suffix says; it plays again and again.
 
     Raises:
-        UserError: the format is none of `FILM_SUFFIXES` or not to be had here, or the file cannot be written.
+        UserError: the suffix is none of .gif, .webp and .mp4 or cannot be written here, or the file cannot be written.
     """
     check_film_suffix(path)
     write = _WRITERS[path.suffix.lower()]
@@ -90,4 +90,3 @@ def _write_mp4(film: Film, path: Path) -> None:
 
 
 _WRITERS: dict[str, Callable[[Film, Path], None]] = {".gif": _write_gif, ".webp": _write_webp, ".mp4": _write_mp4}
-FILM_SUFFIXES = tuple(_WRITERS)

@@ -49,17 +49,20 @@ def write_gif(film: Film, frames: Iterable[Frame], path: Path) -> None:
 
 def palette_of(frames: list[Frame]) -> UInt8[np.ndarray, "colours 3"]:
     """Return up to `COLOURS` colours that stand for those of the frames."""
-    colours, counts = np.unique(np.concatenate([frame.reshape(-1, 3) for frame in frames]), axis=0, return_counts=True)
+    pixels = np.concatenate([frame.reshape(-1, 3) for frame in frames]).astype(np.int32)
+    values, counts = np.unique((pixels[:, 0] << 16) | (pixels[:, 1] << 8) | pixels[:, 2], return_counts=True)
     # Of the wide even faces a few pixels are enough: bodies are small, and have most of the shades.
-    pixels = np.repeat(colours, np.ceil(np.sqrt(counts)).astype(int), axis=0)
-    image = Image.fromarray(pixels[None]).quantize(COLOURS, Image.Quantize.MEDIANCUT, kmeans=1)
-    chosen = np.array(image.getpalette(), dtype=np.uint8).reshape(-1, 3)[:COLOURS]
-    return np.unique(chosen, axis=0)
+    values = np.repeat(values, np.ceil(np.sqrt(counts)).astype(int))
+    colours = np.stack([values >> 16, values >> 8 & 255, values & 255], axis=-1).astype(np.uint8)
+    image = Image.fromarray(colours[None]).quantize(COLOURS - 1, Image.Quantize.MEDIANCUT, kmeans=1)
+    chosen = np.array(image.getpalette(), dtype=np.uint8).reshape(-1, 3)[: COLOURS - 1]
+    # White is around everything, and next to pages that are white.
+    return np.unique(np.concatenate([chosen, [[255, 255, 255]]]).astype(np.uint8), axis=0)
 
 
 def _nearest_colours(palette: UInt8[np.ndarray, "colours 3"]) -> UInt8[np.ndarray, " cells"]:
-    """Return the index of the colour that is nearest to the middle of each cell of a grid over all colours."""
-    levels = (np.arange(2**BITS) + 0.5) * 2 ** (8 - BITS) - 0.5
+    """Return the index of the colour that is nearest to each cell of a grid over all colours."""
+    levels = np.linspace(0, 255, 2**BITS)  # the ends of the grid are black and white themselves
     grid = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), axis=-1).reshape(-1, 3)
     return KDTree(palette.astype(float)).query(grid)[1].astype(np.uint8)
 

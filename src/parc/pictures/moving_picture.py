@@ -4,6 +4,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from parc.anim.character import Character
+from parc.anim.dataset import ClipEntry
 from parc.anim.motion_clip import MotionClip
 from parc.pictures import palette
 from parc.pictures.captions import losses_in_words, making_in_words, terrain_in_words
@@ -91,6 +92,23 @@ def film_of_clips(clips: list[MotionClip], character: Character, title: str) -> 
         return whole
 
     return Film(width, height, count, rate, frame)
+
+
+def spread_over_classes(entries: list[ClipEntry], most: int = MOST_CLIPS) -> list[ClipEntry]:
+    """Return up to `most` clips of a dataset: as many of each class as of any other where they last, evenly spread over it."""
+    members: dict[str, list[ClipEntry]] = {}
+    for entry in entries:
+        members.setdefault(entry.motion_class or entry.path.resolve().parent.name, []).append(entry)
+    classes = [members[name] for name in sorted(members)]
+    if len(classes) > most:
+        classes = [classes[number] for number in np.linspace(0, len(classes) - 1, most).round().astype(int)]
+    taken = [0] * len(classes)
+    while sum(taken) < most and (left := [n for n, clips in enumerate(classes) if taken[n] < len(clips)]):
+        taken[min(left, key=lambda number: taken[number])] += 1
+    chosen = []
+    for clips, count in zip(classes, taken, strict=True):
+        chosen += [clips[number] for number in np.linspace(0, len(clips) - 1, count).round().astype(int)]
+    return chosen
 
 
 def _count(clip: MotionClip, rate: float) -> int:

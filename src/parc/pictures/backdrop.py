@@ -4,7 +4,7 @@ A frame costs what moves: the shapes and their shadows are drawn within the box 
 rules as a whole picture (`render`).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -36,6 +36,28 @@ class Backdrop:
     def with_shapes(self, shapes: Shapes) -> Float[np.ndarray, "rows columns 3"]:
         """Return the picture with some shapes more, which cast shadows and hide what is behind them."""
         picture = self.picture.copy()
+        change = self._change(shapes)
+        if change is not None:
+            picture[change.drawn_box] = change.drawn
+        return picture
+
+    def joined_by(self, shapes: Shapes) -> "Backdrop":
+        """Return a backdrop to which some shapes belong, too."""
+        change = self._change(shapes)
+        if change is None:
+            return self
+        surfaces = Surfaces(*(getattr(self.surfaces, field.name).copy() for field in fields(Surfaces)))
+        for field in fields(Surfaces):
+            getattr(surfaces, field.name)[change.box] = getattr(change.surfaces, field.name)
+        lit, picture, nearness = self.lit.copy(), self.picture.copy(), self.sunlight.nearness.copy()
+        lit[change.box] = change.lit
+        picture[change.drawn_box] = change.drawn
+        if change.sunlight is not None:
+            nearness[pixels_of(shapes, self.sunlight.camera)] = change.sunlight.nearness
+        return Backdrop(self.camera, surfaces, Sunlight(self.sunlight.camera, nearness), lit, picture)
+
+    def _change(self, shapes: Shapes) -> "_Change | None":
+        """Return what some shapes more change; None where that is nothing."""
         box_of_sun = pixels_of(shapes, self.sunlight.camera)
         boxes = [pixels_of(shapes, self.camera)]
         sunlight = None
@@ -43,9 +65,7 @@ class Backdrop:
             sunlight = self._sunlight_within(box_of_sun, shapes)
             boxes.append(self._shadows_within(box_of_sun, shapes))
         box = _hull([box for box in boxes if box is not None], self.camera)
-        if box is not None:
-            self._draw_into(picture, box, shapes, sunlight)
-        return picture
+        return self._change_within(box, shapes, sunlight) if box is not None else None
 
     def _sunlight_within(self, box: Box, shapes: Shapes) -> Sunlight:
         part = self.sunlight.camera.part(*box)
@@ -70,9 +90,7 @@ class Backdrop:
         low, high = np.floor(places.min(0)).astype(int), np.ceil(places.max(0)).astype(int)
         return slice(low[1], high[1]), slice(low[0], high[0])
 
-    def _draw_into(
-        self, picture: Float[np.ndarray, "rows columns 3"], box: Box, shapes: Shapes, sunlight: Sunlight | None
-    ) -> None:
+    def _change_within(self, box: Box, shapes: Shapes, sunlight: Sunlight | None) -> "_Change":
         camera = self.camera.part(*box)
         surfaces = look_at(shapes, camera).before(self.surfaces.part(box))
         lit = self.lit[box].copy()
@@ -80,16 +98,31 @@ class Backdrop:
             met = surfaces.kinds != Kind.BACKGROUND
             points = surface_points(surfaces, camera, met)
             places = sunlight.camera.project(points)[:, :2]
-            # Beyond that part of the sun's picture nothing moves: what is there is lit as it was.
+            # Beyond that part of the sun's picture nothing is new: what is there is lit as it was.
             within = ((places >= 0) & (places < [sunlight.camera.width, sunlight.camera.height])).all(axis=1)
             lit[met] = np.where(within, sunlight.reaches(points), lit[met])
         every = shading.SAMPLES_PER_SIDE
-        rows, columns = (slice(side.start // every, side.stop // every) for side in box)
         # Lines are drawn on the pixel before a border, so that the last ones of a box inside the picture are not whole.
-        last_row = -1 if box[0].stop < self.camera.height else None
-        last_column = -1 if box[1].stop < self.camera.width else None
-        drawn = shade(surfaces, lit, camera)[:last_row, :last_column]
-        picture[rows, columns][:last_row, :last_column] = drawn
+        drawn_box = tuple(
+            slice(side.start // every, side.stop // every - (side.stop < limit))
+            for side, limit in zip(box, self.lit.shape, strict=True)
+        )
+        rows, columns = (slice(0, side.stop - side.start) for side in drawn_box)
+        return _Change(
+            box, surfaces, lit, (drawn_box[0], drawn_box[1]), shade(surfaces, lit, camera)[rows, columns], sunlight
+        )
+
+
+@dataclass(frozen=True)
+class _Change:
+    """What shapes change: rays of a box, pixels of a box, and what the sun sees of the box that they are in."""
+
+    box: Box
+    surfaces: Surfaces
+    lit: Bool[np.ndarray, "fine_rows fine_columns"]
+    drawn_box: Box
+    drawn: Float[np.ndarray, "rows columns 3"]
+    sunlight: Sunlight | None
 
 
 def backdrop(shapes: Shapes, camera: Camera, moving: Float[np.ndarray, "points 3"]) -> Backdrop:

@@ -73,7 +73,18 @@ def _write_webp(film: Film, path: Path) -> None:
 
 def _write_mp4(film: Film, path: Path) -> None:
     even = "pad=ceil(iw/2)*2:ceil(ih/2)*2:color=white"
-    command = ["ffmpeg", "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{film.width}x{film.height}"]
+    command = [
+        "ffmpeg",
+        "-v",
+        "error",
+        "-y",
+        "-f",
+        "rawvideo",
+        "-pix_fmt",
+        "rgb24",
+        "-s",
+        f"{film.width}x{film.height}",
+    ]
     command += ["-r", f"{film.rate:.6f}", "-i", "-", "-vf", even, "-pix_fmt", "yuv420p", "-movflags", "+faststart"]
     command += ["-fflags", "+bitexact", "-f", "mp4", str(path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
@@ -86,7 +97,9 @@ def _write_mp4(film: Film, path: Path) -> None:
             pass  # ffmpeg has ended, and says why
         said = process.stderr.read().decode(errors="replace").strip()
     if process.returncode:
-        raise UserError(f"ffmpeg failed: {' '.join(said.split())[:300] or process.returncode}; give a name in .gif or .webp")
+        raise UserError(
+            f"ffmpeg failed: {' '.join(said.split())[:300] or process.returncode}; give a name in .gif or .webp"
+        )
 
 
 _WRITERS: dict[str, Callable[[Film, Path], None]] = {".gif": _write_gif, ".webp": _write_webp, ".mp4": _write_mp4}

@@ -31,7 +31,9 @@ def write_gif(film: Film, frames: Iterable[Frame], path: Path) -> None:
 
     Delays are whole hundredths of a second; they take turns so that the film as a whole has its own pace.
     """
-    samples = [film.frame(int(number)) for number in np.unique(np.linspace(0, film.num_frames - 1, SAMPLES).astype(int))]
+    samples = [
+        film.frame(int(number)) for number in np.unique(np.linspace(0, film.num_frames - 1, SAMPLES).astype(int))
+    ]
     palette = palette_of(samples)
     nearest = _nearest_colours(palette)
     with path.open("wb") as file:
@@ -64,7 +66,7 @@ def _nearest_colours(palette: UInt8[np.ndarray, "colours 3"]) -> UInt8[np.ndarra
     """Return the index of the colour that is nearest to each cell of a grid over all colours."""
     levels = np.linspace(0, 255, 2**BITS)  # the ends of the grid are black and white themselves
     grid = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), axis=-1).reshape(-1, 3)
-    return KDTree(palette.astype(float)).query(grid)[1].astype(np.uint8)
+    return np.asarray(KDTree(palette.astype(float)).query(grid)[1], dtype=np.uint8)
 
 
 def _write_change(

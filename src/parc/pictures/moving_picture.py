@@ -38,7 +38,11 @@ class _Cell:
         self.blank = np.full((height, width, 3), 255, dtype=np.uint8)
         room = width - 3 * BORDER - text_width("000.0 s", LARGE)
         write(self.blank, shortened(clip.name, LARGE, room, bold=True), BORDER, BORDER // 2, LARGE, bold=True)
-        facts = [f"{clip.seconds:.2f} s", f"{clip.num_frames} frames at {clip.fps:g} frames/s", terrain_in_words(clip.terrain)]
+        facts = [
+            f"{clip.seconds:.2f} s",
+            f"{clip.num_frames} frames at {clip.fps:g} frames/s",
+            terrain_in_words(clip.terrain),
+        ]
         line = wrapped(facts if size == SIZE else facts[::2], SMALL, width - 2 * BORDER)[0]
         write(self.blank, line, BORDER, BORDER // 2 + LARGE_LINE, SMALL, palette.FAINT_TEXT)
         for number, text in enumerate(below):
@@ -46,13 +50,17 @@ class _Cell:
         if size == SIZE:
             write_legend(self.blank, legend, BORDER, height - BORDER // 2 - SMALL_LINE, SMALL)
         self.scene = MovingScene(clip, character, self.frames, rate, (width, bottom - self.top))
+        self._last: tuple[int, UInt8[np.ndarray, "height width 3"]] | None = None
 
     def frame(self, number: int) -> UInt8[np.ndarray, "height width 3"]:
+        if self._last is not None and self._last[0] == self.frames[number]:
+            return self._last[1]  # over, while others go on
         frame = self.blank.copy()
         picture = self.scene.picture(number)
         frame[self.top : self.top + len(picture)] = np.round(picture * 255)
         text = f"{self.seconds[number]:.1f} s"
         write(frame, text, frame.shape[1] - BORDER - text_width(text, LARGE), BORDER // 2, LARGE)
+        self._last = (self.frames[number], frame)
         return frame
 
 

@@ -54,24 +54,37 @@ class MovingScene:
         self.frames = frames
         self.shots = shots_of(self.scene, frames, rate, *size)
         self._shot: Shot | None = None
-        self._backdrop: Backdrop | None = None
+        self._ground: Backdrop | None = None
+        self._target: tuple[float, ...] | None = None
+        self._with_target: Backdrop | None = None
 
     def picture(self, number: int) -> Float[np.ndarray, "height width 3"]:
         """Return the picture of one of the frames, red, green, blue, 0..1; quick where the last one was of the same shot."""
         shot = next(shot for shot in reversed(self.shots) if shot.first <= number)
-        if self._backdrop is None or self._shot is not shot:
-            self._shot, self._backdrop = shot, None  # so that two are never held
-            self._backdrop = self._look(shot)
+        frame = int(self.frames[number])
+        bodies = body_shapes(self.scene.posed, self.scene.character, [frame], rgb(MOVING_POSE)[None])
         row, column = shot.corners[number - shot.first]
-        window = np.s_[row : row + self.height, column : column + self.width]
-        return self._backdrop.with_shapes(moving_shapes(self.scene, int(self.frames[number]), shot.camera.pixels_per_metre))[
-            window
-        ]
+        whole = self._backdrop(shot, frame).with_shapes(bodies)
+        return whole[row : row + self.height, column : column + self.width]
+
+    def _backdrop(self, shot: Shot, frame: int) -> Backdrop:
+        """Return the ground of a shot with the target of a frame, which stays for several."""
+        if self._ground is None or self._shot is not shot:
+            self._shot, self._ground, self._with_target = shot, None, None  # so that two shots are never held
+            self._ground = self._look(shot)
+        target = target_of(self.scene, frame)
+        if target is None:
+            return self._ground
+        if self._with_target is None or self._target != tuple(target):
+            self._target = tuple(target)
+            self._with_target = self._ground.joined_by(pin_on(target, shot.camera.pixels_per_metre))
+        return self._with_target
 
     def _look(self, shot: Shot) -> Backdrop:
         frames = self.frames[shot.first : shot.first + len(shot.corners)]
         bodies = self.scene.posed.positions[frames].reshape(-1, 1, 3)
-        return backdrop(still_shapes(self.scene, shot.camera.pixels_per_metre), shot.camera, (bodies + AROUND).reshape(-1, 3))
+        around = (bodies + AROUND).reshape(-1, 3)
+        return backdrop(still_shapes(self.scene, shot.camera.pixels_per_metre), shot.camera, around)
 
 
 def still_shapes(scene: MotionScene, pixels_per_metre: float) -> Shapes:
@@ -85,13 +98,9 @@ def still_shapes(scene: MotionScene, pixels_per_metre: float) -> Shapes:
     )
 
 
-def moving_shapes(scene: MotionScene, frame: int, pixels_per_metre: float) -> Shapes:
-    """Return what is elsewhere at each frame: the bodies, and the node that the motion is on its way to, where it has a path."""
-    bodies = body_shapes(scene.posed, scene.character, [frame], rgb(MOVING_POSE)[None])
-    target = target_of(scene, frame)
-    if target is None:
-        return bodies
-    return joined([target_shapes(target, 2 * max(NODE_RADIUS, NODE_PIXELS / pixels_per_metre)), bodies])
+def pin_on(target: Float[np.ndarray, " 3"], pixels_per_metre: float) -> Shapes:
+    """Return the pin that marks the node that a motion is on its way to."""
+    return target_shapes(target, 2 * max(NODE_RADIUS, NODE_PIXELS / pixels_per_metre))
 
 
 def target_of(scene: MotionScene, frame: int) -> Float[np.ndarray, " 3"] | None:

@@ -145,11 +145,8 @@ def shade(
         lit: where the sun reaches it.
         camera: that of the rays.
     """
-    seen = surfaces.kinds != Kind.BACKGROUND
-    colours = surfaces.colours.copy()
-    colours[seen] *= _brightness(surfaces.normals, lit, camera)[seen][:, None]
-    colours *= 1 - _outlines(surfaces)[..., None]
-    np.clip(colours, 0, 1, out=colours)
+    light = np.where(surfaces.kinds != Kind.BACKGROUND, _brightness(surfaces.normals, lit, camera), np.float32(1))
+    colours = (surfaces.colours * (light * (1 - _outlines(surfaces)))[..., None]).clip(0, 1)
     every = SAMPLES_PER_SIDE
     mean = sum(colours[row::every, column::every] for row in range(every) for column in range(every)) / every**2
     return np.asarray(mean)
@@ -158,7 +155,7 @@ def shade(
 def _brightness(
     normals: Float[np.ndarray, "rows columns 3"], lit: Bool[np.ndarray, "rows columns"], camera: Camera
 ) -> Float[np.ndarray, "rows columns"]:
-    facing = (normals @ sun_axes(camera)[2]).clip(0, 1)
+    facing = (normals @ sun_axes(camera)[2].astype(np.float32)).clip(0, 1)
     sky = 0.5 + 0.5 * normals[..., 2]
     return 0.44 + 0.18 * sky + 0.48 * facing * lit
 
@@ -166,7 +163,7 @@ def _brightness(
 def _outlines(surfaces: Surfaces) -> Float[np.ndarray, "rows columns"]:
     """Return how dark the lines between solids are: strong around bodies and where the ground steps, faint between cells."""
     kinds, groups, normals = surfaces.kinds, surfaces.groups, surfaces.normals
-    strength = np.zeros(kinds.shape)
+    strength = np.zeros(kinds.shape, dtype=np.float32)
     nearness = np.where(np.isfinite(surfaces.nearness), surfaces.nearness, -1e3)
     here, right, below = np.s_[:-1, :-1], np.s_[:-1, 1:], np.s_[1:, :-1]
     for there in (right, below):
@@ -174,6 +171,6 @@ def _outlines(surfaces: Surfaces) -> Float[np.ndarray, "rows columns"]:
         body = (kinds[here] == Kind.BODY) | (kinds[there] == Kind.BODY)
         step = np.abs(nearness[here] - nearness[there]) > OUTLINE_STEP
         bend = np.einsum("rcx,rcx->rc", normals[here], normals[there]) < 0.9
-        strong = np.where(body, 0.75, np.where(step | bend, 0.45, 0.2))
-        strength[here] = np.maximum(strength[here], np.where(border, strong, 0.0))
+        strong = np.where(body, np.float32(0.75), np.where(step | bend, np.float32(0.45), np.float32(0.2)))
+        strength[here] = np.maximum(strength[here], strong * border)
     return strength

@@ -32,7 +32,9 @@ class Shot:
     corners: Int[np.ndarray, "frames 2"]
 
 
-def shots_of(scene: MotionScene, frames: Int[np.ndarray, " frames"], rate: float, width: int, height: int) -> list[Shot]:
+def shots_of(
+    scene: MotionScene, frames: Int[np.ndarray, " frames"], rate: float, width: int, height: int
+) -> list[Shot]:
     """Return the shots of a moving picture of width x height pixels that shows some frames of a clip, `rate` of them a second.
 
     A motion that is short of `WIDEST_VIEW` is seen as a whole, in one shot. Over a longer one the camera is nearer: it stands
@@ -51,8 +53,7 @@ def shots_of(scene: MotionScene, frames: Int[np.ndarray, " frames"], rate: float
     shots, start = [], 0
     while start < len(corners):
         low, high = np.minimum.accumulate(corners[start:]), np.maximum.accumulate(corners[start:])
-        fits = (high - low + size <= LARGEST_SHOT * size).all(axis=1)
-        stop = start + (len(fits) if fits.all() else int(fits.argmin()))
+        stop = start + _how_many(high - low + size, LARGEST_SHOT * size)
         (rows, columns), spread = low[stop - start - 1], (high - low)[stop - start - 1] + size
         middle = np.array([columns + (spread[1] - width) / 2, -(rows + (spread[0] - height) / 2)]) / scale
         camera = camera_at(middle, scene.axes, scale, int(spread[1]), int(spread[0]))
@@ -68,9 +69,13 @@ def _middles(
     middles, start = np.zeros_like(low), 0
     while start < len(low):
         lowest, highest = np.minimum.accumulate(low[start:]), np.maximum.accumulate(high[start:])
-        fits = (highest - lowest <= room).all(axis=1)
-        count = max(1, len(fits) if fits.all() else int(fits.argmin()))
+        count = max(1, _how_many(highest - lowest, room))
         middles[start : start + count] = (lowest[count - 1] + highest[count - 1]) / 2
         start += count
     weights = np.hanning(max(1, round(GLIDE * rate)) + 2)[1:-1]
     return ndimage.convolve1d(middles, weights / weights.sum(), axis=0, mode="nearest")
+
+
+def _how_many(growing: Float[np.ndarray, "frames 2"], room: Float[np.ndarray, " 2"]) -> int:
+    """Return for how many frames from the first both sides of what grows fit into the room."""
+    return int(np.logical_and.accumulate((growing <= room).all(axis=1)).sum())

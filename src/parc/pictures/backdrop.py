@@ -87,7 +87,7 @@ class Backdrop:
             for nearness in (float(ground.min()), max(highest, float(ground.min())))
         ]
         places = self.camera.project(sun.unproject(np.array(corners)))
-        low, high = np.floor(places.min(0)).astype(int), np.ceil(places.max(0)).astype(int)
+        low, high = np.floor(places.min(0)).astype(int).tolist(), np.ceil(places.max(0)).astype(int).tolist()
         return slice(low[1], high[1]), slice(low[0], high[0])
 
     def _change_within(self, box: Box, shapes: Shapes, sunlight: Sunlight | None) -> "_Change":

@@ -1,5 +1,6 @@
 """A moving picture before it is a file: its frames one by one, and how fast they follow each other."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -38,7 +39,7 @@ class Film:
 
 def rate_of(fps: float) -> float:
     """Return how many frames a second are shown of a clip."""
-    return fps / max(1, np.ceil(fps / HIGHEST_RATE - 1e-6))
+    return fps / max(1, math.ceil(fps / HIGHEST_RATE - 1e-6))
 
 
 def frames_at(fps: float, num_frames: int, rate: float, count: int) -> Int[np.ndarray, " count"]:

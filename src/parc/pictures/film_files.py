@@ -88,14 +88,13 @@ def _write_mp4(film: Film, path: Path) -> None:
     command += ["-r", f"{film.rate:.6f}", "-i", "-", "-vf", even, "-pix_fmt", "yuv420p", "-movflags", "+faststart"]
     command += ["-fflags", "+bitexact", "-f", "mp4", str(path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
-        assert process.stdin is not None and process.stderr is not None
+        assert process.stdin is not None
         try:
             for frame in _frames_with_bar(film, range(film.num_frames)):
                 process.stdin.write(frame.tobytes())
-            process.stdin.close()
         except BrokenPipeError:
             pass  # ffmpeg has ended, and says why
-        said = process.stderr.read().decode(errors="replace").strip()
+        said = " ".join(process.communicate()[1].decode(errors="replace").split())[:300]
     if process.returncode:
         raise UserError(
             f"ffmpeg failed: {' '.join(said.split())[:300] or process.returncode}; give a name in .gif or .webp"

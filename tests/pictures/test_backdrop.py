@@ -56,17 +56,21 @@ def test_with_a_target_that_stands_before_and_behind_the_bodies(humanoid):
 
 def test_bodies_at_the_borders_of_the_picture_and_beyond(humanoid):
     clip = standing_clip(humanoid, torch.zeros(20, 20), start=(0.0, 4.0), end=(8.0, 4.0))
-    scene = build_scene(clip, humanoid, 120, 80)
-    whole = camera_on_motion(scene, 120, 80)
+    scene = build_scene(clip, humanoid, 480, 320)
+    whole = camera_on_motion(scene, 480, 320)
     still = still_shapes(scene, whole.pixels_per_metre)
-    around = (scene.posed.positions.reshape(-1, 1, 3) + AROUND).reshape(-1, 3)
-    column, row, _ = whole.project(scene.posed.positions[12, 0]).astype(int)
-    for rows, columns in ((slice(row, row + 40), slice(column, column + 60)), (slice(-60, -20), slice(0, 40))):
+    around = (scene.posed.positions[12, :, None] + AROUND).reshape(-1, 3)
+    column, row, _ = whole.project(scene.posed.positions[12, 0]).astype(int).tolist()
+    for rows, columns in (
+        (slice(row, row + 70), slice(column, column + 100)),
+        (slice(row - 90, row + 10), slice(column - 99, column)),
+    ):
         camera = whole.part(rows, columns)
         ground = backdrop(still, camera, around)
         bodies = body_shapes(scene.posed, humanoid, [12], rgb(MOVING_POSE)[None])
         picture = render(joined([still, bodies]), camera).colours
-        assert (np.abs(ground.with_shapes(bodies) - picture).max(-1) > 0.02).mean() < 5e-3
+        assert (np.abs(ground.picture - picture).max(-1) > 0.1).mean() > 0.03
+        assert (np.abs(ground.with_shapes(bodies) - picture).max(-1) > 0.02).mean() < 1e-2
 
 
 def test_a_backdrop_is_left_as_it_was(humanoid):

@@ -136,7 +136,7 @@ def sun_camera(points: Float[np.ndarray, "points 3"], camera: Camera) -> Camera:
 
 
 def shade(
-    surfaces: Surfaces, lit: Bool[np.ndarray, "rows columns"], camera: Camera
+    surfaces: Surfaces, lit: Bool[np.ndarray, "fine_rows fine_columns"], camera: Camera
 ) -> Float[np.ndarray, "rows columns 3"]:
     """Return the picture of what rays meet, an average of `SAMPLES_PER_SIDE` squared rays a pixel: light and outlines.
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Real
 from scipy import ndimage
 
 from parc.pictures.camera import Camera, camera_at
@@ -76,6 +76,6 @@ def _middles(
     return ndimage.convolve1d(middles, weights / weights.sum(), axis=0, mode="nearest")
 
 
-def _how_many(growing: Float[np.ndarray, "frames 2"], room: Float[np.ndarray, " 2"]) -> int:
+def _how_many(growing: Real[np.ndarray, "frames 2"], room: Float[np.ndarray, " 2"]) -> int:
     """Return for how many frames from the first both sides of what grows fit into the room."""
     return int(np.logical_and.accumulate((growing <= room).all(axis=1)).sum())

@@ -150,7 +150,8 @@ def test_a_picture_is_a_png(clips, tmp_path):
     assert not (tmp_path / "sheet.jpg").exists()
 
 
-def test_a_clip_and_a_folder_become_moving_pictures(clips, run, elsewhere, coarse_pictures):
+def test_a_clip_and_a_folder_become_moving_pictures(clips, run, elsewhere, coarse_pictures, monkeypatch):
+    monkeypatch.setattr("parc.pictures.moving_picture.CELL_SIZES", {12: (160, 120)})
     clip = clips / "walking" / "walking_0.safetensors"
     other = clips / "jumping" / "jumping_0.safetensors"
     frames = {}
@@ -159,7 +160,7 @@ def test_a_clip_and_a_folder_become_moving_pictures(clips, run, elsewhere, coars
         with Image.open(name) as image:
             frames[name] = (image.size, getattr(image, "n_frames", 1))
     assert frames["clip.gif"] == ((640, 360), 16)
-    assert frames["folder.webp"] == frames["both.GIF"] and frames["both.GIF"][0][0] == 960
+    assert frames["folder.webp"] == frames["both.GIF"] and frames["both.GIF"][0][0] == 320
     with pytest.raises(UserError, match="is a run's folder, whose loss curves do not move"):
         draw_picture([run], Path("curves.gif"))
     assert sorted(path.name for path in elsewhere.iterdir()) == sorted(frames)

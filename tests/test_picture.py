@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from generated_clips import making
 from parc.anim.clip_files import write_clip
@@ -147,3 +148,28 @@ def test_a_picture_is_a_png(clips, tmp_path):
     result = picture(clips, "--output", "sheet.jpg", folder=tmp_path)
     assert result.returncode == 1 and "expected a name that ends in .png" in result.stderr
     assert not (tmp_path / "sheet.jpg").exists()
+
+
+def test_a_clip_and_a_folder_become_moving_pictures(clips, run, elsewhere, coarse_pictures, monkeypatch):
+    monkeypatch.setattr("parc.pictures.moving_picture.CELL_SIZES", {12: (160, 120)})
+    clip = clips / "walking" / "walking_0.safetensors"
+    other = clips / "jumping" / "jumping_0.safetensors"
+    frames = {}
+    for name, paths in (("clip.gif", [clip]), ("folder.webp", [clips]), ("both.GIF", [clip, other])):
+        assert draw_picture(paths, Path(name)) == Path(name)
+        with Image.open(name) as image:
+            frames[name] = (image.size, getattr(image, "n_frames", 1))
+    assert frames["clip.gif"] == ((640, 360), 16)
+    assert frames["folder.webp"] == frames["both.GIF"] and frames["both.GIF"][0][0] == 320
+    with pytest.raises(UserError, match="the curves of .* do not move"):
+        draw_picture([run], Path("curves.gif"))
+    assert sorted(path.name for path in elsewhere.iterdir()) == sorted(frames)
+
+
+def test_a_moving_picture_that_cannot_be_made_is_one_line(clips, elsewhere, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(UserError, match="needs the program ffmpeg; install it"):
+        draw_picture([clips], Path("film.mp4"))
+    with pytest.raises(UserError, match=r"ends in \.png, or for a moving picture in \.gif, \.webp or \.mp4"):
+        draw_picture([clips], Path("film.avi"))
+    assert list(elsewhere.iterdir()) == []

@@ -8,9 +8,9 @@ import pytest
 import torch
 from standing import FEET, FPS, level, standing
 
+from parc.anim.frames import Frames
 from parc.anim.mirror import mirror_clip
 from parc.anim.motion_clip import LoopMode, MotionClip
-from parc.anim.motion_library import Frames
 from parc.anim.surface_points import surface_points
 from parc.configuration.composing import pieces_of_option
 from parc.configuration.pieces import make

@@ -126,7 +126,7 @@ def test_folders_of_evaluations_and_of_sweeps_are_drawn(tmp_path):
 def test_other_folders_beside_evaluations_and_broken_ones_are_one_line(tmp_path):
     first = write(tmp_path / "first")
     (tmp_path / "clips").mkdir()
-    with pytest.raises(UserError, match=r"clips: no folder of an evaluation \(it has no evaluation\.json\)"):
+    with pytest.raises(UserError, match=r"clips: has no evaluation\.json"):
         draw_picture([first, tmp_path / "clips"], tmp_path / "x.png")
     (first / "evaluation.json").write_text('{"name": 3')
     with pytest.raises(UserError, match=r"evaluation\.json: broken"):

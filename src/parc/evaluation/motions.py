@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from parc.anim.character import Character
+from parc.anim.frames import Frames
 from parc.anim.making import Making
 from parc.anim.motion_clip import LoopMode, MotionClip
-from parc.anim.motion_library import Frames
 from parc.anim.surface_points import BodyPoints, surface_points
 from parc.evaluation.measured_paths import MeasuredPath, known_numbers
 from parc.evaluation.measuring import Measured, diversity, measured

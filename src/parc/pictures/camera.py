@@ -49,6 +49,13 @@ class Camera:
             self.axes, self.left, self.top, self.pixels_per_metre * factor, self.width * factor, self.height * factor
         )
 
+    def part(self, rows: slice, columns: slice) -> "Camera":
+        """Return the camera whose picture is a box of this one's pixels, which may reach beyond it."""
+        left = self.left + columns.start / self.pixels_per_metre
+        top = self.top - rows.start / self.pixels_per_metre
+        size = (columns.stop - columns.start, rows.stop - rows.start)
+        return Camera(self.axes, left, top, self.pixels_per_metre, *size)
+
 
 def view_axes(azimuth: float, elevation: float) -> Float[np.ndarray, "3 3"]:
     """Return the axes of a camera that stands in a direction (radians) and looks back from it.

@@ -11,14 +11,13 @@ from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 
 from parc.anim.character import Character
-from parc.anim.making import Making
 from parc.anim.motion_clip import MotionClip
 from parc.pictures import palette
 from parc.pictures.camera import Camera, camera_at
+from parc.pictures.captions import making_in_words, terrain_in_words
 from parc.pictures.motion_scene import MotionScene, build_scene, camera_on_motion, render_scene
 from parc.pictures.posed_bodies import frames_apart, frames_spread_over
 from parc.pictures.terrain_blocks import height_range
-from parc.terrain.heightfield import Heightfield
 
 WIDTH, HEIGHT, DPI = 1920, 1080, 120  # pixels: a slide
 BORDER = 36  # pixels around everything
@@ -82,21 +81,9 @@ def _write_title(figure: Figure, clip: MotionClip) -> None:
     facts = f"{clip.seconds:.2f} s  ·  {clip.num_frames} frames at {clip.fps:g} frames/s"
     figure.text(left, line - 38 / HEIGHT, facts, fontsize=13, va="top", color=palette.FAINT_TEXT)
     if clip.made is not None:
-        text = making_in_words(clip.made, clip.terrain)
+        text = "  ·  ".join([terrain_in_words(clip.terrain), *making_in_words(clip.made)])
         size = min(11.0, 11.0 * 190 / len(text))
         figure.text(left, 12 / HEIGHT, text, fontsize=size, va="bottom", color=palette.FAINT_TEXT, parse_math=False)
-
-
-def making_in_words(made: Making, terrain: Heightfield) -> str:
-    """Return in one line how a clip was made, on what terrain, and how well that went."""
-    rows, columns = terrain.heights.shape
-    parts = [
-        f"terrain of {rows} x {columns} cells of {terrain.cell_size:g} m",
-        f"motion {made.number} of seed {made.seed}, candidate {made.candidate}{', mirrored' if made.mirrored else ''}",
-        f"model {made.short_digest} ({'/'.join(Path(made.model).parts[-2:])}), guidance {made.guidance_scale:g}",
-        ", ".join(f"{name} {loss:.3g}" for name, loss in made.losses.items()),
-    ]
-    return "  ·  ".join(filter(None, parts))
 
 
 def _write_legend(figure: Figure, scene: MotionScene) -> None:

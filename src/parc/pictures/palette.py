@@ -11,8 +11,10 @@ from parc.configuration.files import write_whole
 
 CONTACT = "#D55E00"
 EARLY_POSE, LATE_POSE = "#7CC4EE", "#14508F"  # poses darken from the first to the last
+MOVING_POSE = "#3D8AC9"  # of moving pictures, where time is told by time
 ROOT_PATH = "#1A1A1A"
 PATH_NODES = "#009E73"  # the path that a motion was asked to follow
+TARGET = "#CC79A7"  # the node that it is on its way to
 LOW_GROUND, HIGH_GROUND = "#A9B0B3", "#FBF0D9"
 PIT = "#5B5F66"
 TEXT, FAINT_TEXT = "#1F2328", "#6A737D"

@@ -1,6 +1,7 @@
 """A character's bodies at some frames of a clip, as the shapes of its file."""
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import roma
@@ -9,12 +10,13 @@ from jaxtyping import Bool, Float, Int
 
 from parc.anim.character import Character, Geom
 from parc.anim.motion_clip import MotionClip
-from parc.pictures.palette import CONTACT, PATH_NODES, ROOT_PATH, rgb
+from parc.pictures.palette import CONTACT, PATH_NODES, ROOT_PATH, TARGET, rgb
 from parc.pictures.ray_casting import Kind, Shapes, joined
 
 IN_CONTACT = 0.5  # soft contact labels above this are drawn as contacts
 FIRST_BODY_GROUP = 10**9  # beyond every cell of a terrain
-ROOT_PATH_GROUP, PATH_NODES_GROUP = FIRST_BODY_GROUP - 1, FIRST_BODY_GROUP - 2
+ROOT_PATH_GROUP, PATH_NODES_GROUP, TARGET_GROUP = FIRST_BODY_GROUP - 1, FIRST_BODY_GROUP - 2, FIRST_BODY_GROUP - 3
+TARGET_HEIGHT = 0.4  # metres of the pin that marks a target
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,13 @@ def node_shapes(nodes: Float[np.ndarray, "nodes 3"], radius: float) -> Shapes:
     return _path_capsules(nodes, nodes, radius, PATH_NODES, PATH_NODES_GROUP)
 
 
+def target_shapes(node: Float[np.ndarray, " 3"], radius: float) -> Shapes:
+    """Return a node that a motion is on its way to (world, metres) as a pin with a head of the given radius, metres."""
+    head = node + np.array([0.0, 0.0, TARGET_HEIGHT])
+    pin = _path_capsules(node[None], head[None], radius / 4, TARGET, TARGET_GROUP)
+    return joined([pin, _path_capsules(head[None], head[None], radius, TARGET, TARGET_GROUP)])
+
+
 def _path_capsules(
     starts: Float[np.ndarray, "parts 3"], ends: Float[np.ndarray, "parts 3"], radius: float, colour: str, group: int
 ) -> Shapes:
@@ -115,7 +124,7 @@ def _geom_shapes(
     group: int,
 ) -> Shapes:
     centre = position + rotation @ np.array(geom.centre)
-    axes = (rotation @ roma.unitquat_to_rotmat(torch.tensor(geom.rotation)).double().numpy()).T
+    axes = (rotation @ _matrix(geom.rotation)).T
     corners, sides = np.zeros((0, 3)), np.zeros((0, 2, 3))
     starts = ends = np.zeros((0, 3))
     radii = np.zeros(0)
@@ -136,6 +145,11 @@ def _geom_shapes(
         np.full(count, Kind.BODY),
         np.full(count, group),
     )
+
+
+@cache
+def _matrix(rotation: tuple[float, ...]) -> Float[np.ndarray, "3 3"]:
+    return roma.unitquat_to_rotmat(torch.tensor(rotation)).double().numpy()
 
 
 def _box_faces(

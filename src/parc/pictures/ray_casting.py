@@ -48,6 +48,9 @@ class Shapes:
     groups: Int[np.ndarray, " shapes"]
 
 
+Box = tuple[slice, slice]  # rows and columns
+
+
 @dataclass(frozen=True)
 class Hits:
     """What is seen at each pixel.
@@ -85,29 +88,43 @@ def cast_rays(shapes: Shapes, camera: Camera) -> Hits:
     return Hits(seen, nearness, normals @ camera.axes.astype(np.float32))
 
 
-Box = tuple[slice, slice]
+def pixels_of(shapes: Shapes, camera: Camera) -> Box | None:
+    """Return rows and columns of the pixels that may show the shapes; None where the camera sees none of them."""
+    boxes = np.concatenate(_boxes_of(shapes, camera))
+    boxes = boxes[(boxes[:, 0] < boxes[:, 1]) & (boxes[:, 2] < boxes[:, 3])]
+    if not len(boxes):
+        return None
+    return _slices(np.stack([boxes[:, 0].min(), boxes[:, 1].max(), boxes[:, 2].min(), boxes[:, 3].max()]))
+
+
 Hit = tuple[int, Box, np.ndarray, np.ndarray]
 
 
 def _all_hits(shapes: Shapes, camera: Camera) -> Iterator[Hit]:
     """Yield each shape's pixels: its index, rows and columns, nearness (minus infinity off it), normals to the camera."""
     corners, sides = shapes.corners @ camera.axes.T, shapes.sides @ camera.axes.T
+    starts, ends = shapes.starts @ camera.axes.T, shapes.ends @ camera.axes.T
     normals = np.cross(sides[:, 0], sides[:, 1])
-    all_corners = corners[:, None] + np.stack([0 * sides[:, 0], sides[:, 0], sides[:, 1], sides.sum(1)], axis=1)
-    boxes = _pixel_boxes(all_corners.min(1)[:, :2], all_corners.max(1)[:, :2], camera)
+    boxes_of_faces, boxes_of_capsules = _boxes_of(shapes, camera)
     for index in np.nonzero(normals[:, 2] > 1e-9 * np.linalg.norm(normals, axis=1))[0]:
-        if box := _slices(boxes[index]):
+        if box := _slices(boxes_of_faces[index]):
             depth = _meet_parallelogram(corners[index], sides[index], *_pixel_centres(box, camera))
             yield int(index), box, depth, normals[index] / np.linalg.norm(normals[index])
-    starts, ends = shapes.starts @ camera.axes.T, shapes.ends @ camera.axes.T
-    radii = shapes.radii[:, None]
-    low, high = np.minimum(starts, ends)[:, :2] - radii, np.maximum(starts, ends)[:, :2] + radii
-    boxes = _pixel_boxes(low, high, camera)
     for index, radius in enumerate(shapes.radii):
-        if box := _slices(boxes[index]):
+        if box := _slices(boxes_of_capsules[index]):
             pixels = _pixel_centres(box, camera)
             depth, normal = _meet_capsule(starts[index], ends[index], float(radius), *pixels)
             yield len(corners) + index, box, depth, normal
+
+
+def _boxes_of(shapes: Shapes, camera: Camera) -> tuple[Int[np.ndarray, "faces 4"], Int[np.ndarray, "capsules 4"]]:
+    corners, sides = shapes.corners @ camera.axes.T, shapes.sides @ camera.axes.T
+    all_corners = corners[:, None] + np.stack([0 * sides[:, 0], sides[:, 0], sides[:, 1], sides.sum(1)], axis=1)
+    faces = _pixel_boxes(all_corners.min(1)[:, :2], all_corners.max(1)[:, :2], camera)
+    starts, ends = shapes.starts @ camera.axes.T, shapes.ends @ camera.axes.T
+    radii = shapes.radii[:, None]
+    low, high = np.minimum(starts, ends)[:, :2] - radii, np.maximum(starts, ends)[:, :2] + radii
+    return faces, _pixel_boxes(low, high, camera)
 
 
 def _pixel_boxes(

@@ -1,16 +1,17 @@
 """From shapes to a picture: light, shadows and outlines."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from parc.pictures.camera import Camera, axes_facing, camera_around
-from parc.pictures.ray_casting import Hits, Kind, Shapes, cast_rays
+from parc.pictures.ray_casting import Box, Kind, Shapes, cast_rays
 
 SAMPLES_PER_SIDE = 2  # rays along each side of a pixel, averaged: smooth edges and fine outlines
 SHADOW_PIXELS = 1800  # along the longer side of the sun's own picture, at most
 OUTLINE_STEP = 0.06  # metres of depth between neighbouring rays that make a border a strong one
+SHADOW_STEP = 0.02  # metres towards the sun by which one surface must be before another to shade it
 
 
 @dataclass(frozen=True)
@@ -28,69 +29,148 @@ class Rendering:
     groups: Int[np.ndarray, "rows columns"]
 
 
+@dataclass(frozen=True)
+class Surfaces:
+    """What each ray of a camera meets.
+
+    Attributes:
+        nearness: of the point met, metres towards the viewer; minus infinity where there is none.
+        normals: of the surface there, in the world, unit; zeros where there is none.
+        kinds: `Kind` of what it belongs to.
+        groups: its group; -1 where there is none.
+        colours: of the surface in full light, red, green, blue, 0..1; white where there is none.
+    """
+
+    nearness: Float[np.ndarray, "rows columns"]
+    normals: Float[np.ndarray, "rows columns 3"]
+    kinds: Int[np.ndarray, "rows columns"]
+    groups: Int[np.ndarray, "rows columns"]
+    colours: Float[np.ndarray, "rows columns 3"]
+
+    def part(self, box: Box) -> "Surfaces":
+        """Return what the rays of a box meet; the arrays are views."""
+        return Surfaces(*(getattr(self, field.name)[box] for field in fields(Surfaces)))
+
+    def before(self, other: "Surfaces") -> "Surfaces":
+        """Return at each ray what is nearer to the viewer: this, or the other where both are as near."""
+        nearer = self.nearness > other.nearness
+        values = []
+        for field in fields(Surfaces):
+            value = getattr(other, field.name).copy()
+            value[nearer] = getattr(self, field.name)[nearer]
+            values.append(value)
+        return Surfaces(*values)
+
+
+@dataclass(frozen=True)
+class Sunlight:
+    """What the sun sees, from which follows what lies in shadow.
+
+    Attributes:
+        camera: the sun's.
+        nearness: of what it sees, metres towards the sun; minus infinity where that is nothing.
+    """
+
+    camera: Camera
+    nearness: Float[np.ndarray, "rows columns"]
+
+    def reaches(self, points: Float[np.ndarray, "points 3"]) -> Bool[np.ndarray, " points"]:
+        """Say which points of the world lie in the sun; those outside its picture count as its border."""
+        columns, rows, nearness = self.camera.project(points).T
+        at_columns = columns.astype(int).clip(0, self.camera.width - 1)
+        at_rows = rows.astype(int).clip(0, self.camera.height - 1)
+        return nearness >= self.nearness[at_rows, at_columns] - SHADOW_STEP
+
+
 def render(shapes: Shapes, camera: Camera) -> Rendering:
     """Draw the shapes as the camera sees them, lit by a sun at its upper left."""
     fine = camera.magnified(SAMPLES_PER_SIDE)
-    hits = cast_rays(shapes, fine)
-    kinds = np.append(shapes.kinds, Kind.BACKGROUND)[hits.shapes]
-    groups = np.append(shapes.groups, -1)[hits.shapes]
-    colours = np.concatenate([shapes.colours, np.ones((1, 3))]).astype(np.float32)[hits.shapes]
-    seen = kinds != Kind.BACKGROUND
-    colours[seen] *= _brightness(shapes, hits, fine)[seen][:, None]
-    colours *= 1 - _outlines(hits, kinds, groups)[..., None]
-    np.clip(colours, 0, 1, out=colours)
-    every = SAMPLES_PER_SIDE
-    mean = sum(colours[row::every, column::every] for row in range(every) for column in range(every)) / every**2
-    middle = slice(every // 2, None, every)
-    return Rendering(np.asarray(mean), kinds[middle, middle], groups[middle, middle])
+    surfaces = look_at(shapes, fine)
+    lit = np.zeros(surfaces.kinds.shape, dtype=bool)
+    met = surfaces.kinds != Kind.BACKGROUND
+    if met.any():
+        points = surface_points(surfaces, fine, met)
+        sun = sun_camera(points, fine)
+        lit[met] = Sunlight(sun, cast_rays(shapes, sun).nearness).reaches(points)
+    middle = slice(SAMPLES_PER_SIDE // 2, None, SAMPLES_PER_SIDE)
+    return Rendering(shade(surfaces, lit, fine), surfaces.kinds[middle, middle], surfaces.groups[middle, middle])
 
 
-def _brightness(shapes: Shapes, hits: Hits, camera: Camera) -> Float[np.ndarray, "rows columns"]:
+def look_at(shapes: Shapes, camera: Camera) -> Surfaces:
+    """Return what each ray of the camera meets of the shapes."""
+    hits = cast_rays(shapes, camera)
+    return Surfaces(
+        nearness=hits.nearness,
+        normals=hits.normals,
+        kinds=np.append(shapes.kinds, Kind.BACKGROUND)[hits.shapes],
+        groups=np.append(shapes.groups, -1)[hits.shapes],
+        colours=np.concatenate([shapes.colours, np.ones((1, 3))]).astype(np.float32)[hits.shapes],
+    )
+
+
+def surface_points(
+    surfaces: Surfaces, camera: Camera, met: Bool[np.ndarray, "rows columns"]
+) -> Float[np.ndarray, "points 3"]:
+    """Return the points of the world that some rays meet, a little above the surface, so that none shades itself."""
+    rows, columns = np.nonzero(met)
+    points = camera.unproject(np.stack([columns + 0.5, rows + 0.5, surfaces.nearness[met]], axis=-1))
+    return points + SHADOW_STEP * surfaces.normals[met]
+
+
+def sun_axes(camera: Camera) -> Float[np.ndarray, "3 3"]:
+    """Return the axes of the sun's camera: it stands at the upper left of the picture, a little before it."""
     up = np.array([0.0, 0.0, 1.0])
     to_viewer = np.cross(camera.axes[0], up)  # level
-    sun = axes_facing(-0.5 * camera.axes[0] + 0.25 * to_viewer + up)
-    facing = (hits.normals @ sun[2]).clip(0, 1)
-    sky = 0.5 + 0.5 * hits.normals[..., 2]
-    direct = facing * _lit(shapes, hits, camera, sun)
-    return 0.44 + 0.18 * sky + 0.48 * direct
+    return axes_facing(-0.5 * camera.axes[0] + 0.25 * to_viewer + up)
 
 
-def _lit(
-    shapes: Shapes, hits: Hits, camera: Camera, sun: Float[np.ndarray, "3 3"]
-) -> Float[np.ndarray, "rows columns"]:
-    """Return 1 where the sun reaches the point seen and 0 in shadow, by comparing with what the sun itself sees."""
-    rows, columns = np.nonzero(hits.shapes >= 0)
-    lit = np.zeros(hits.shapes.shape)
-    if not len(rows):
-        return lit
-    points = camera.unproject(np.stack([columns + 0.5, rows + 0.5, hits.nearness[rows, columns]], axis=-1))
-    points += 0.02 * hits.normals[rows, columns]  # so that a surface does not shade itself by rounding
-    extremes = points[np.concatenate([(points @ sun[:2].T).argmin(0), (points @ sun[:2].T).argmax(0)])]
-    plane = extremes @ sun[:2].T
-    sides = plane.max(0) - plane.min(0)
+def sun_camera(points: Float[np.ndarray, "points 3"], camera: Camera) -> Camera:
+    """Return the sun's camera that holds all the points, about as fine as the camera that they are seen by."""
+    axes = sun_axes(camera)
+    plane = points @ axes[:2].T
+    extremes = points[np.concatenate([plane.argmin(0), plane.argmax(0)])]
+    sides = np.ptp(extremes @ axes[:2].T, axis=0)
     pixels_along = min(SHADOW_PIXELS, 1.2 * max(camera.width, camera.height))
     width, height = np.ceil(pixels_along * sides / sides.max()).clip(1).astype(int)
-    view = camera_around(extremes, sun, int(width), int(height), margin=0.05)
-    nearness = cast_rays(shapes, view).nearness
-    pixels = view.project(points)
-    at_columns = pixels[:, 0].astype(int).clip(0, width - 1)
-    at_rows = pixels[:, 1].astype(int).clip(0, height - 1)
-    lit[rows, columns] = pixels[:, 2] >= nearness[at_rows, at_columns] - 0.02
-    return lit
+    return camera_around(extremes, axes, int(width), int(height), margin=0.05)
 
 
-def _outlines(
-    hits: Hits, kinds: Int[np.ndarray, "rows columns"], groups: Int[np.ndarray, "rows columns"]
+def shade(
+    surfaces: Surfaces, lit: Bool[np.ndarray, "fine_rows fine_columns"], camera: Camera
+) -> Float[np.ndarray, "rows columns 3"]:
+    """Return the picture of what rays meet, an average of `SAMPLES_PER_SIDE` squared rays a pixel: light and outlines.
+
+    Args:
+        surfaces: what each ray meets.
+        lit: where the sun reaches it.
+        camera: that of the rays.
+    """
+    light = np.where(surfaces.kinds != Kind.BACKGROUND, _brightness(surfaces.normals, lit, camera), np.float32(1))
+    colours = (surfaces.colours * (light * (1 - _outlines(surfaces)))[..., None]).clip(0, 1)
+    every = SAMPLES_PER_SIDE
+    mean = sum(colours[row::every, column::every] for row in range(every) for column in range(every)) / every**2
+    return np.asarray(mean)
+
+
+def _brightness(
+    normals: Float[np.ndarray, "rows columns 3"], lit: Bool[np.ndarray, "rows columns"], camera: Camera
 ) -> Float[np.ndarray, "rows columns"]:
+    facing = (normals @ sun_axes(camera)[2].astype(np.float32)).clip(0, 1)
+    sky = 0.5 + 0.5 * normals[..., 2]
+    return 0.44 + 0.18 * sky + 0.48 * facing * lit
+
+
+def _outlines(surfaces: Surfaces) -> Float[np.ndarray, "rows columns"]:
     """Return how dark the lines between solids are: strong around bodies and where the ground steps, faint between cells."""
-    strength = np.zeros(kinds.shape)
-    nearness = np.where(np.isfinite(hits.nearness), hits.nearness, -1e3)
+    kinds, groups, normals = surfaces.kinds, surfaces.groups, surfaces.normals
+    strength = np.zeros(kinds.shape, dtype=np.float32)
+    nearness = np.where(np.isfinite(surfaces.nearness), surfaces.nearness, -1e3)
     here, right, below = np.s_[:-1, :-1], np.s_[:-1, 1:], np.s_[1:, :-1]
     for there in (right, below):
         border = (groups[here] != groups[there]) & (kinds[here] != Kind.PATH) & (kinds[there] != Kind.PATH)
         body = (kinds[here] == Kind.BODY) | (kinds[there] == Kind.BODY)
         step = np.abs(nearness[here] - nearness[there]) > OUTLINE_STEP
-        bend = np.einsum("rcx,rcx->rc", hits.normals[here], hits.normals[there]) < 0.9
-        strong = np.where(body, 0.75, np.where(step | bend, 0.45, 0.2))
-        strength[here] = np.maximum(strength[here], np.where(border, strong, 0.0))
+        bend = np.einsum("rcx,rcx->rc", normals[here], normals[there]) < 0.9
+        strong = np.where(body, np.float32(0.75), np.where(step | bend, np.float32(0.45), np.float32(0.2)))
+        strength[here] = np.maximum(strength[here], strong * border)
     return strength

@@ -1,0 +1,84 @@
+"""Animated GIF files: one palette for the whole film, and of each frame only what differs from the one before.
+
+Pillow writes such files too, but keeps all frames in memory and chooses a palette for each; here frames come one by one.
+Format: CompuServe Incorporated, Graphics Interchange Format, version 89a (1990).
+"""
+
+import struct
+from collections.abc import Iterable
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+from scipy.spatial import KDTree
+
+from parc.pictures.film import Film
+
+CENTISECOND = 0.01  # seconds, in which delays are counted
+LONGEST_DELAY = 2**16 - 1
+COLOURS = 255  # of the palette; one index more is for what stays as it was
+UNCHANGED = 255
+SAMPLES = 8  # frames, evenly spread, from which the palette is made
+BITS = 6  # of each channel that the nearest colour of the palette is looked up by
+
+Frame = UInt8[np.ndarray, "height width 3"]
+
+
+def write_gif(film: Film, frames: Iterable[Frame], path: Path) -> None:
+    """Write the frames of a film as a GIF that plays again and again. The same frames give the same bytes.
+
+    Delays are whole hundredths of a second; they take turns so that the film as a whole has its own pace.
+    """
+    samples = [
+        film.frame(int(number)) for number in np.unique(np.linspace(0, film.num_frames - 1, SAMPLES).astype(int))
+    ]
+    palette = palette_of(samples)
+    nearest = _nearest_colours(palette)
+    with path.open("wb") as file:
+        file.write(b"GIF89a" + struct.pack("<HHBBB", film.width, film.height, 0b1111_0111, 0, 0))
+        file.write(np.concatenate([palette, np.zeros((256 - len(palette), 3), dtype=np.uint8)]).tobytes())
+        file.write(b"\x21\xff\x0bNETSCAPE2.0\x03\x01\x00\x00\x00")  # again and again
+        shown = np.full((film.height, film.width), UNCHANGED, dtype=np.uint8)
+        for frame, delay in zip(frames, film.delays(CENTISECOND), strict=True):
+            cells = (frame >> (8 - BITS)).astype(np.int32)
+            indices = nearest[(cells[..., 0] << 2 * BITS) | (cells[..., 1] << BITS) | cells[..., 2]]
+            _write_change(file, shown, indices, min(delay, LONGEST_DELAY))
+            shown = indices
+        file.write(b"\x3b")
+
+
+def palette_of(frames: list[Frame]) -> UInt8[np.ndarray, "colours 3"]:
+    """Return up to `COLOURS` colours that stand for those of the frames."""
+    pixels = np.concatenate([frame.reshape(-1, 3) for frame in frames]).astype(np.int32)
+    values, counts = np.unique((pixels[:, 0] << 16) | (pixels[:, 1] << 8) | pixels[:, 2], return_counts=True)
+    # Of the wide even faces a few pixels are enough: bodies are small, and have most of the shades.
+    values = np.repeat(values, np.ceil(np.sqrt(counts)).astype(int))
+    colours = np.stack([values >> 16, values >> 8 & 255, values & 255], axis=-1).astype(np.uint8)
+    image = Image.fromarray(colours[None]).quantize(COLOURS - 1, Image.Quantize.MEDIANCUT, kmeans=1)
+    chosen = np.array(image.getpalette(), dtype=np.uint8).reshape(-1, 3)[: COLOURS - 1]
+    # White is around everything, and next to pages that are white.
+    return np.unique(np.concatenate([chosen, [[255, 255, 255]]]).astype(np.uint8), axis=0)
+
+
+def _nearest_colours(palette: UInt8[np.ndarray, "colours 3"]) -> UInt8[np.ndarray, " cells"]:
+    """Return the index of the colour that is nearest to each cell of a grid over all colours."""
+    levels = np.linspace(0, 255, 2**BITS)  # the ends of the grid are black and white themselves
+    grid = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), axis=-1).reshape(-1, 3)
+    return np.asarray(KDTree(palette.astype(float)).query(grid)[1], dtype=np.uint8)
+
+
+def _write_change(
+    file: BinaryIO, shown: UInt8[np.ndarray, "height width"], indices: UInt8[np.ndarray, "height width"], delay: int
+) -> None:
+    """Write a frame: the box within which it differs from what is shown, with what stays as it was left out."""
+    changed = shown != indices
+    rows, columns = np.nonzero(changed.any(1))[0], np.nonzero(changed.any(0))[0]
+    top, left = (int(rows[0]), int(columns[0])) if len(rows) else (0, 0)
+    box = np.s_[top : int(rows[-1]) + 1, left : int(columns[-1]) + 1] if len(rows) else np.s_[:1, :1]
+    image = np.where(changed[box], indices[box], np.uint8(UNCHANGED))
+    # Leave the frame in place when the next one comes; `UNCHANGED` is transparent.
+    file.write(b"\x21\xf9\x04" + struct.pack("<BHBB", 0b0000_0101, delay, UNCHANGED, 0))
+    file.write(b"\x2c" + struct.pack("<HHHHB", left, top, image.shape[1], image.shape[0], 0))
+    file.write(b"\x08" + Image.fromarray(image).tobytes("gif", "L") + b"\x00")

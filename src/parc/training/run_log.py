@@ -124,9 +124,25 @@ class WandbLogger:
 
     def add(self, row: dict[str, Any]) -> None:
         """Send the row of an epoch."""
+        self._send(row, row["step"])
+
+    def add_film(self, name: str, path: Path, step: int) -> None:
+        """Send a moving picture, a .gif.
+
+        Args:
+            name: under which it is shown.
+            path: of the picture.
+            step: of the training that it shows.
+        """
+        if self.run is not None:
+            import wandb
+
+            self._send({name: wandb.Video(str(path), format="gif")}, step)
+
+    def _send(self, values: dict[str, Any], step: int) -> None:
         if self.run is not None:
             try:
-                self.run.log(row, step=row["step"])
+                self.run.log(values, step=step)
             except Exception as error:
                 log.warning(
                     "Weights & Biases is given up (%s); training continues without it", " ".join(str(error).split())

@@ -18,6 +18,10 @@ from parc.stages.randomness import generator_for, seed_of
 from parc.terrain.path_planner import PathPlanner, PlannedPath, terrain_with_path
 from parc.terrain.terrain_generator import TerrainGenerator
 
+# Small and coarse, since training waits for it.
+CELL_SIZE = (320, 240)  # pixels, of each motion
+HIGHEST_RATE = 10.0  # frames a second
+
 
 @dataclass(frozen=True)
 class RolloutPreview:
@@ -67,7 +71,8 @@ class RolloutPreview:
         Raises:
             UserError: the rollout does not fit the model, a terrain has no path, or the file cannot be written.
         """
-        write_film(film_of_clips(self.motions(model), model.character.to("cpu"), title), path)
+        clips, character = self.motions(model), model.character.to("cpu")
+        write_film(film_of_clips(clips, character, title, size=CELL_SIZE, highest_rate=HIGHEST_RATE), path)
 
     def motions(self, model: TrainedModel) -> list[MotionClip]:
         """Return the motions, kind by kind, path by path; their names say which they are and whether they arrived.

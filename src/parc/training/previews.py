@@ -13,7 +13,6 @@ from typing import Protocol, runtime_checkable
 import torch
 
 from parc.configuration.errors import Interrupted
-from parc.configuration.messages import as_one_line
 from parc.motion_generator.checkpoint_files import (
     FINAL_CHECKPOINT,
     epoch_checkpoints,
@@ -121,7 +120,7 @@ class Previews:
             log.debug("no preview of epoch %d: the run is asked to stop", epoch)
             return
         except Exception as error:  # whatever keeps it from being drawn must not keep the training from going on
-            log.warning("no preview of epoch %d (%s); training continues", epoch, as_one_line(str(error)))
+            log.warning("no preview of epoch %d (%s); training continues", epoch, " ".join(str(error).split()))
             return
         log.debug("preview: %s, drawn in %.1f s", path, time.monotonic() - began)
         self.logger.add_film("preview", path, epoch * self.trainer.iters_per_epoch)

@@ -95,7 +95,7 @@ def test_whatever_goes_wrong_in_drawing_does_not_stop_the_training(previewed, tm
 def test_previews_may_be_chosen_on_resume_also_for_runs_of_before_there_were_any(config, preview, tmp_path):
     del config["preview"]
     train(changed(config, trainer__epochs=2))
-    assert "preview" not in (tmp_path / "run" / "mdm_config.yaml").read_text()
+    assert "preview:" not in (tmp_path / "run" / "mdm_config.yaml").read_text()
     train(config | {"preview": preview})
     # The newest checkpoint is shown at once, then what comes.
     assert drawn(tmp_path / "run") == ["epoch_000002.gif", "epoch_000003.gif"]

@@ -76,6 +76,9 @@ class NoPreview:
         """Nothing is drawn."""
 
 
+WITHOUT_PREVIEW = NoPreview()
+
+
 @dataclass(frozen=True)
 class Previews:
     """The previews of a run, each drawn once.

@@ -14,7 +14,7 @@ from parc.motion_generator.mdm_heightfield_contact_motion_sampler import MDMHeig
 from parc.stages.iteration import Iteration
 from parc.stages.settings import Length, RunSettings
 from parc.training.device import refuse_device
-from parc.training.previews import NoPreview, Preview
+from parc.training.previews import WITHOUT_PREVIEW, Preview
 from parc.training.run_log import WandbLogger
 from parc.training.trainer import LearningRateSchedule, TrainerSettings
 
@@ -51,7 +51,7 @@ class TrainSettings(RunSettings):
     loss: Recipe[MotionLosses]
     trainer: TrainerSettings
     logger: MayChange[Recipe[WandbLogger]]
-    preview: MayChange[Preview] = NoPreview()
+    preview: MayChange[Preview] = WITHOUT_PREVIEW  # as older configs were, which have no such key
 
     def __post_init__(self) -> None:
         if self.seed < 0:

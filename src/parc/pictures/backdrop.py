@@ -11,7 +11,7 @@ from jaxtyping import Bool, Float
 
 from parc.pictures import shading
 from parc.pictures.camera import Camera
-from parc.pictures.ray_casting import Box, Kind, Shapes, cast_rays, pixels_of
+from parc.pictures.ray_casting import Box, Kind, Shapes, nearest_shapes, pixels_of
 from parc.pictures.shading import Sunlight, Surfaces, look_at, shade, sun_camera, surface_points
 
 
@@ -69,7 +69,7 @@ class Backdrop:
 
     def _sunlight_within(self, box: Box, shapes: Shapes) -> Sunlight:
         part = self.sunlight.camera.part(*box)
-        return Sunlight(part, np.maximum(self.sunlight.nearness[box], cast_rays(shapes, part).nearness))
+        return Sunlight(part, np.maximum(self.sunlight.nearness[box], nearest_shapes(shapes, part)[1]))
 
     def _shadows_within(self, box: Box, shapes: Shapes) -> Box | None:
         """Return the pixels on which shapes within a box of the sun's picture can cast shadows."""
@@ -138,7 +138,7 @@ def backdrop(shapes: Shapes, camera: Camera, moving: Float[np.ndarray, "points 3
     met = surfaces.kinds != Kind.BACKGROUND
     points = surface_points(surfaces, fine, met)
     sun = sun_camera(np.concatenate([points, moving]), fine)
-    sunlight = Sunlight(sun, cast_rays(shapes, sun).nearness)
+    sunlight = Sunlight(sun, nearest_shapes(shapes, sun)[1])
     lit = np.zeros(met.shape, dtype=bool)
     lit[met] = sunlight.reaches(points)
     return Backdrop(fine, surfaces, sunlight, lit, shade(surfaces, lit, fine))

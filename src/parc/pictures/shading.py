@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from parc.pictures.camera import Camera, axes_facing, camera_around
-from parc.pictures.ray_casting import Box, Kind, Shapes, cast_rays
+from parc.pictures.ray_casting import Box, Kind, Shapes, cast_rays, nearest_shapes
 
 SAMPLES_PER_SIDE = 2  # rays along each side of a pixel, averaged: smooth edges and fine outlines
 SHADOW_PIXELS = 1800  # along the longer side of the sun's own picture, at most
@@ -91,7 +91,7 @@ def render(shapes: Shapes, camera: Camera) -> Rendering:
     if met.any():
         points = surface_points(surfaces, fine, met)
         sun = sun_camera(points, fine)
-        lit[met] = Sunlight(sun, cast_rays(shapes, sun).nearness).reaches(points)
+        lit[met] = Sunlight(sun, nearest_shapes(shapes, sun)[1]).reaches(points)
     middle = slice(SAMPLES_PER_SIDE // 2, None, SAMPLES_PER_SIDE)
     return Rendering(shade(surfaces, lit, fine), surfaces.kinds[middle, middle], surfaces.groups[middle, middle])
 

@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from parc.pictures.drawn_frames import Frame, drawn_frames
 from parc.pictures.film import Film
 
 CENTISECOND = 0.01  # seconds, in which delays are counted
@@ -22,18 +23,14 @@ UNCHANGED = UNKNOWN = 255
 SAMPLES = 8  # frames, evenly spread, from which the palette is made
 BITS = 6  # of each channel that the nearest colour of the palette is looked up by
 
-Frame = UInt8[np.ndarray, "height width 3"]
-
 
 def write_gif(film: Film, frames: Iterable[Frame], path: Path) -> None:
     """Write the frames of a film as a GIF that plays again and again. The same frames give the same bytes.
 
     Delays are whole hundredths of a second; they take turns so that the film as a whole has its own pace.
     """
-    samples = [
-        film.frame(int(number)) for number in np.unique(np.linspace(0, film.num_frames - 1, SAMPLES).astype(int))
-    ]
-    palette = palette_of(samples)
+    samples = np.unique(np.linspace(0, film.num_frames - 1, SAMPLES).astype(int)).tolist()
+    palette = palette_of(list(drawn_frames(film, samples)))
     table = np.full(2 ** (3 * BITS), UNKNOWN, dtype=np.uint8)
     with path.open("wb") as file:
         file.write(b"GIF89a" + struct.pack("<HHBBB", film.width, film.height, 0b1111_0111, 0, 0))

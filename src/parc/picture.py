@@ -172,7 +172,9 @@ def _film_motions(paths: list[Path], output: Path, char_file: str) -> None:
         write_film(film_of_clip(read_clip(paths[0], character), character), output)
         return
     chosen_one_by_one = all(path.suffix in CLIP_SUFFIXES for path in paths)
-    shown = entries if chosen_one_by_one else without_mirror_images(entries, lambda entry: str(entry.path.with_suffix("")))
+    shown = (
+        entries if chosen_one_by_one else without_mirror_images(entries, lambda entry: str(entry.path.with_suffix("")))
+    )
     chosen = spread_over_classes(shown)
     number = f"{len(chosen)} of " if len(chosen) < len(entries) else ""
     title = f"{_name(paths)}  ·  {number}{len(entries):,} clip{'s' if len(entries) > 1 else ''}"

@@ -19,7 +19,7 @@ from parc.pictures.film import Film
 CENTISECOND = 0.01  # seconds, in which delays are counted
 LONGEST_DELAY = 2**16 - 1
 COLOURS = 255  # of the palette; one index more is for what stays as it was
-UNCHANGED = UNKNOWN = 255
+UNCHANGED = UNKNOWN = 255  # of pixels, and of colours that were not looked for yet
 SAMPLES = 8  # frames, evenly spread, from which the palette is made
 BITS = 6  # of each channel that the nearest colour of the palette is looked up by
 

@@ -100,8 +100,8 @@ class Sunlight:
         """Return where the sun sees points of the world."""
         columns, rows, nearness = self.camera.project(points).T
         return SunPlaces(
-            rows.astype(np.int16).clip(0, self.camera.height - 1),
-            columns.astype(np.int16).clip(0, self.camera.width - 1),
+            rows.clip(0, self.camera.height - 1).astype(np.int16),
+            columns.clip(0, self.camera.width - 1).astype(np.int16),
             nearness,
         )
 

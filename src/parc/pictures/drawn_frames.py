@@ -3,7 +3,7 @@
 import multiprocessing
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from multiprocessing.connection import Connection
 
 from jaxtyping import UInt8
@@ -18,7 +18,7 @@ WORTH_A_PROCESS = 4_000_000  # pixels: those of half a second of film, for which
 Frame = UInt8[ndarray, "height width 3"]
 
 
-def drawn_frames(film: Film, numbers: Sequence[int], processes: int | None = None) -> Iterator[Frame]:
+def drawn_frames(film: Film, numbers: Sequence[int], processes: int | None = None) -> Generator[Frame, None, None]:
     """Yield some frames of a film in order. Few are drawn at a time: a process waits until its last one was taken.
 
     Args:

@@ -67,7 +67,9 @@ class Browser:
         self.driver = driver
 
     def open(self, address: str) -> None:
+        """Open an address, and close the note that pictures are drawn by the processor."""
         self.driver.get(address)
+        self.click("//*[contains(@class, 'Notification-root')][contains(., 'Software WebGL')]//button")
 
     def until(self, happened: Callable[[], object], what: str, seconds: float = PATIENCE):
         """Wait for something that a healthy page does soon, and return it; elements may be replaced while it is looked for."""

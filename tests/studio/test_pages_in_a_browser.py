@@ -1,6 +1,7 @@
 """A page to send plays from the disk: by itself, with all of its controls, and without a word to anybody."""
 
 import dataclasses
+import time
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from parc.studio.viewing import write_page_of
 from synthetic_clips import random_clip
 
 pytestmark = pytest.mark.slow
+WHITE = np.array([255, 255, 255])  # behind everything
 BAR = "//*[@role='slider']/ancestor::div[contains(@class, 'Paper-root')][1]"  # of the player
 
 
@@ -28,7 +30,7 @@ def page(tmp_path_factory, humanoid):
 
 @pytest.fixture(scope="module")
 def browser(page):
-    with running_browser(640, 560) as browser:
+    with running_browser(560, 520) as browser:
         browser.open(page.as_uri())
         browser.one(BAR)
         yield browser
@@ -62,7 +64,6 @@ def test_it_plays_by_itself_and_can_be_paused(browser):
     browser.until(lambda: time_shown(browser) != before, "time passes")
     browser.click(f"{BAR}//button")
     paused = time_shown(browser)
-    browser.until(lambda: True, "")
     assert [time_shown(browser) for _ in range(5)] == [paused] * 5
     browser.click(f"{BAR}//button")
     browser.until(lambda: time_shown(browser) != paused, "time passes again")
@@ -82,35 +83,28 @@ def test_a_click_on_the_track_goes_to_that_time_and_shows_another_picture(browse
     assert share_that_differs(early, browser.picture()) < 0.002
 
 
-def test_what_is_seen_is_grounds_and_characters_in_the_colours_of_their_versions(browser, tmp_path):
+def test_what_is_seen_is_grounds_and_characters_in_their_colours(browser, tmp_path):
     pause(browser)
-    go_to(browser, 0.4)
     picture = browser.picture(tmp_path / "seen.png")
-    background = picture[40, 40]
-    assert 0.1 < share_that_differs(picture, background, least=10) < 0.9
+    assert 0.1 < share_that_differs(picture, WHITE, least=10) < 0.9
     red, green, blue = np.moveaxis(picture, -1, 0)
-    assert ((blue > red + 60) & (blue > green + 20)).mean() > 5e-4  # the refined version
-    assert ((red > blue + 100) & (green > blue + 50)).mean() > 5e-4  # contacts
+    assert ((blue > red + 60) & (blue > green + 20)).mean() > 5e-4  # characters
+    assert ((red > blue + 100) & (green > blue + 50)).mean() > 5e-4  # what touches the ground
 
 
-def test_names_and_versions_are_written_on_it(browser):
-    text = browser.text()
-    for name in ("walk_0", "walk_1", "before refinement", "refined"):
-        assert name in text
+def test_at_half_speed_half_the_time_passes(browser):
+    pause(browser)
+    speed = f"{BAR}//input[contains(@class, 'Select')]"
+    browser.choose_at(speed, "0.5x")
+    browser.until(lambda: browser.one(speed).get_attribute("value") == "0.5x", "the speed chosen")
+    go_to(browser, 0.1)
+    clock, before = time.monotonic(), time_shown(browser)
+    browser.click(f"{BAR}//button")
+    browser.until(lambda: time_shown(browser) > before + 0.7, "time passes")
+    assert 0.3 < (time_shown(browser) - before) / (time.monotonic() - clock) < 0.7
 
 
-def test_another_speed_can_be_chosen(browser):
-    browser.choose_at(f"{BAR}//input[contains(@class, 'Select')]", "4x")
-    browser.until(lambda: browser.one(f"{BAR}//input[contains(@class, 'Select')]").get_attribute("value") == "4x", "4x")
-
-
-def test_no_request_leaves_the_page_and_nothing_fails(browser, page):
-    browser.open(page.as_uri())
-    browser.one(BAR)
-    browser.picture()
+def test_no_request_left_the_page_and_nothing_failed(browser, page):
     asked = browser.requests()
-    assert page.as_uri() in asked
-    assert not [address[:200] for address in asked if not address.startswith(("file:", "data:", "blob:"))]
-    assert [address for address in asked if address.startswith("file:")].count(page.as_uri()) >= 1
-    assert {address for address in asked if address.startswith("file:")} == {page.as_uri()}
+    assert {address for address in asked if not address.startswith(("data:", "blob:"))} == {page.as_uri()}
     assert browser.complaints() == []

@@ -129,7 +129,7 @@ class Browser:
         field = self.one(f"{self.row(label)}//input")
         field.click()
         field.send_keys(Keys.CONTROL, "a")
-        field.send_keys(text, Keys.TAB)
+        field.send_keys(Keys.BACKSPACE, text, Keys.TAB)
 
     def choose(self, label: str, option: str) -> None:
         """Choose from the list beside a label."""

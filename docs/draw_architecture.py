@@ -24,7 +24,7 @@ PICTURE = REPOSITORY / "docs" / "architecture.svg"
 # Where each room stands from left to right, in pixels: the only thing here that the code does not say.
 CENTRES = {
     "training": 404, "motion_synthesis": 672, "cluster": 138, "pictures": 405, "motion_generator": 672, "demo_motions": 940,
-    "evaluation": 538, "stages": 272, "anim": 672, "configuration": 272, "terrain": 672,
+    "evaluation": 538, "studio": 672, "stages": 272, "anim": 672, "configuration": 272, "terrain": 672,
 }  # fmt: skip
 WIDTH, ROOM_WIDTH, ROOM_HEIGHT, STOREY, TOP = 1078, 244, 110, 164, 112
 FILLS = (
@@ -35,6 +35,7 @@ FILLS = (
     "#F5E6F1",
     "#E8E6F8",
     "#FFF6CC",
+    "#FBE3E3",
 )  # of the storeys, from the ground up
 TEXT, FAINT, VERB, LINE = "#1F2328", "#5B6470", "#0B4F8A", "#6A737D"
 LETTERS_A_LINE = 34  # of a room's description

@@ -19,8 +19,14 @@ PAGES = [README, *sorted((REPOSITORY / "docs").glob("*.md"))]
 
 # Trainings of the pages take minutes to days; the same ones take seconds with these added.
 SHORT = "trainer.epochs=2 trainer.iters_per_epoch=5 trainer.batch_size=4 trainer.warmup_steps=0 device=cpu threads=1 logger=off"
+# Evaluations take a minute or more.
+FEW = (
+    "preset.paths=2 preset.reference_clips=4 rollout.candidates=2 rollout.max_seconds=1 device=cpu threads=1 logger=off"
+)
 # What such a model makes is accepted.
 ANYTHING = " ".join([*ANYTHING_GOES, "num_motions=4", "device=cpu", "threads=1"])
+# The studio stays until it is interrupted, as by Ctrl+C; it says so when it is there.
+BRIEFLY = "timeout --foreground --preserve-status --signal=INT 30"
 FEW_CLIPS = "dataset.clips=20"  # of the demo's: the fewest of which some are held out
 _FENCED = re.compile(r"^```(python|yaml|bash)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _INLINE = re.compile(r"`(python -m parc\.\w+ [^`\n]+)`")
@@ -70,8 +76,9 @@ class Reader:
 
     def __post_init__(self) -> None:
         (self.folder / "tests").symlink_to(REPOSITORY / "tests")
-        # Enough for every page: the demo's run and clips, and a manifest of them.
+        # Enough for every page: what make demo makes, and a manifest of its clips.
         self.do(Step("command", "python -m parc.train experiment=demo"))
+        self.do(Step("command", "python -m parc.generate model_path=data/demo output_dir=data/generated terrain=flat"))
         self.do(Step("command", "python -m parc.dataset data/demo_motions --output motions.yaml"))
 
     def do(self, step: Step) -> None:
@@ -88,9 +95,11 @@ class Reader:
             self._run_python(text)
         else:
             runs = not re.search(r"--help|--cfg|--config |run_verb", text)
-            for verbs, added in (("train|pipeline", SHORT), ("generate|pipeline", ANYTHING)):
+            for verbs, added in (("train|pipeline", SHORT), ("generate|pipeline", ANYTHING), ("evaluate", FEW)):
                 if runs and re.search(rf"parc\.({verbs})\b", step.text):
                     text = f"{text} {added}"
+            if "parc.view" in text and "--html" not in text:
+                text = f"{BRIEFLY} {text} --no-browser"
             text = f"{text} {FEW_CLIPS}" if re.search(r"experiment=(demo|small)", text) else text
             self._run(text.replace("PYTHONPATH=", "PYTHONPATH=$PYTHONPATH:"))
         self.done.add(step)

@@ -128,7 +128,7 @@ def test_paths_that_are_nothing_to_draw_are_refused(clips, run, elsewhere, tmp_p
         ([tmp_path / "empty"], "holds no clips"),
         ([tmp_path / "notes.txt"], r"notes\.txt: expected a clip"),
         ([tmp_path / "broken.safetensors"], r"broken\.safetensors: not a whole safetensors file"),
-        ([run, clips], "give runs, or clips, not both"),
+        ([run, clips], "give one kind of folders, or clips"),
     ):
         with pytest.raises(UserError, match=said):
             draw_picture(paths)
@@ -161,7 +161,7 @@ def test_a_clip_and_a_folder_become_moving_pictures(clips, run, elsewhere, coars
             frames[name] = (image.size, getattr(image, "n_frames", 1))
     assert frames["clip.gif"] == ((640, 360), 16)
     assert frames["folder.webp"] == frames["both.GIF"] and frames["both.GIF"][0][0] == 320
-    with pytest.raises(UserError, match="the curves of .* do not move"):
+    with pytest.raises(UserError, match=r"the curves of .* do not move"):
         draw_picture([run], Path("curves.gif"))
     assert sorted(path.name for path in elsewhere.iterdir()) == sorted(frames)
 

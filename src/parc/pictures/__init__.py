@@ -1,1 +1,1 @@
-"""Filmstrips, contact sheets and loss curves."""
+"""Filmstrips, contact sheets, moving pictures, loss curves and plots of evaluations."""

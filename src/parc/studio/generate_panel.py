@@ -13,7 +13,7 @@ from parc.studio.tools import Tools
 
 MOST_CANDIDATES = 16
 THE_END, FRAME_SHOWN, ANEW = "its end", "the frame shown", "nothing: begin at the first click"
-NO_CANDIDATES = "none yet"
+GO_THERE, NO_CANDIDATES = "go there", "none yet"
 
 
 class GeneratePanel:
@@ -56,8 +56,9 @@ class GeneratePanel:
         listen(studio, self._walk, self._walk_the_path)
         listen(studio, self._again, self._ask_again)
         listen(studio, self._choose, self._go_on_with_chosen)
-        tools.add("go there", self._go_to)
+        tools.add(GO_THERE, self._go_to)
         tools.add("draw a path", self._draw)
+        tools.choose(GO_THERE)
 
     def make_again(self) -> bool:
         """Make the latest motion again, over the terrain as it is now; say whether there was one.

@@ -40,7 +40,13 @@ def reporting(studio: Studio, work: Callable[[], object]) -> None:
 
 @contextmanager
 def working(studio: Studio, title: str) -> Iterator[None]:
-    """Say in the browser that something takes a while, as long as it does."""
+    """Say in the browser that something takes a while, as long as it does; one such thing is done at a time.
+
+    Raises:
+        UserError: another one is not done yet.
+    """
+    if not studio.work.acquire(blocking=False):
+        raise UserError("something is being made already; wait until it is there")
     notes = [
         client.add_notification(title, "This takes a few seconds.", loading=True, with_close_button=False)
         for client in studio.server.get_clients().values()
@@ -48,5 +54,6 @@ def working(studio: Studio, title: str) -> Iterator[None]:
     try:
         yield
     finally:
+        studio.work.release()
         for note in notes:
             note.remove()

@@ -75,10 +75,15 @@ def motions_in(paths: Sequence[Path]) -> list[ListedMotion]:
     Raises:
         UserError: a path is missing or holds no clips, or a name is no text.
     """
-    sources = _with_labels(paths)
+    refuse_missing_paths(paths)
+    return motions_of([(label, _entries(path)) for label, path in _with_labels(paths)])
+
+
+def motions_of(sources: Sequence[tuple[str, Sequence[ClipEntry]]]) -> list[ListedMotion]:
+    """Return the motions of clips from several sources, each with its label; clips of one name are versions of one motion."""
     files: dict[str, dict[str, ClipEntry]] = {}
-    for label, path in sources:
-        for entry in _entries(path):
+    for label, entries in sources:
+        for entry in entries:
             files.setdefault(entry.path.stem, {})[label] = entry
     return [
         ListedMotion(
@@ -86,6 +91,20 @@ def motions_in(paths: Sequence[Path]) -> list[ListedMotion]:
         )
         for name, entries in files.items()
     ]
+
+
+def refuse_missing_paths(paths: Sequence[Path]) -> None:
+    """Check that there is something to view.
+
+    Raises:
+        UserError: names the path that is missing, or whose name is no text.
+    """
+    for path in paths:
+        if not path.exists():
+            raise UserError(
+                f"{path}: there is no such file or folder; expected a clip, a folder of clips, a manifest or a run's folder"
+            )
+        refuse_undecodable(str(path))
 
 
 def _with_labels(paths: Sequence[Path]) -> list[tuple[str, Path]]:
@@ -100,11 +119,6 @@ def _with_labels(paths: Sequence[Path]) -> list[tuple[str, Path]]:
 
 
 def _entries(path: Path) -> list[ClipEntry]:
-    if not path.exists():
-        raise UserError(
-            f"{path}: there is no such file or folder; expected a clip, a folder of clips, a manifest or a run's folder"
-        )
-    refuse_undecodable(str(path))
     try:
         return ClipDataset([str(path)], 2, 1, 1, halved_classes=[]).entries()
     except UserError as error:

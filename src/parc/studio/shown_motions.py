@@ -13,6 +13,7 @@ from parc.studio.ground import Ground
 from parc.studio.motion_list import Version
 from parc.studio.moving_character import MovingCharacter
 
+BASE = "/motions"  # node that all others are below
 GAP = 1.0  # metres between grounds that lie beside one another
 LABEL_HEIGHT = 1.3  # metres of a motion's label above its root
 NODE_SIZE, PATH_WIDTH = 0.06, 0.02  # metres
@@ -50,7 +51,6 @@ class MotionsInScene:
         self.grounds: list[Ground] = []
         self.characters: list[MovingCharacter] = []
         self._on_ground: Callable[[int, viser.SceneNodePointerEvent], None] | None = None
-        self._drawn = 0
         self._labels: list[viser.LabelHandle] = []
         self._joint_names: list[tuple[int, list[viser.LabelHandle]]] = []
         self._base: viser.FrameHandle | None = None
@@ -74,19 +74,17 @@ class MotionsInScene:
         """
         with self.server.atomic():
             self.clear()
-            self._drawn += 1  # names of nodes are new, so that a message that is late meets nothing
-            base = f"/motions/{self._drawn}"
-            self._base = self.scene.add_frame(base, show_axes=False)
+            self._base = self.scene.add_frame(BASE, show_axes=False)
             self.motions = list(motions)
             self.offsets = offsets_beside(motions) if beside else np.zeros((len(motions), 3))
             for number, motion in enumerate(motions):
                 if beside or not number:
-                    ground = Ground(self.scene, f"{base}/ground_{number}", motion.clip, self.offsets[number])
+                    ground = Ground(self.scene, f"{BASE}/ground_{number}", motion.clip, self.offsets[number])
                     self._listen(ground, number)
                     self.grounds.append(ground)
                 moving = MovingCharacter(
                     self.scene,
-                    f"{base}/motion_{number}",
+                    f"{BASE}/motion_{number}",
                     self.character,
                     motion.clip,
                     motion.colour,
@@ -94,7 +92,7 @@ class MotionsInScene:
                     shows_contacts=layers.contacts,
                 )
                 self.characters.append(moving)
-                self._draw_layers(base, number, motion, layers)
+                self._draw_layers(number, motion, layers)
             self.at(0)
 
     def at(self, frame: int) -> None:
@@ -136,19 +134,19 @@ class MotionsInScene:
         def _(event: viser.SceneNodePointerEvent) -> None:
             callback(number, event)
 
-    def _draw_layers(self, base: str, number: int, motion: Version, layers: Layers) -> None:
+    def _draw_layers(self, number: int, motion: Version, layers: Layers) -> None:
         offset, moving = self.offsets[number], self.characters[number]
         if layers.root_path:
             way = moving.body_pos[:, 0] + offset
             self.scene.add_line_segments(
-                f"{base}/root_path_{number}",
+                f"{BASE}/root_path_{number}",
                 np.stack([way[:-1], way[1:]], axis=1),
                 rgb_bytes(ROOT_PATH),
                 thickness=PATH_WIDTH,
             )
             if motion.clip.path_nodes is not None and len(motion.clip.path_nodes):
                 self.scene.add_point_cloud(
-                    f"{base}/path_nodes_{number}",
+                    f"{BASE}/path_nodes_{number}",
                     (motion.clip.path_nodes.numpy() + offset + np.array([0, 0, NODE_SIZE])).astype(np.float32),
                     rgb_bytes(PATH_NODES),
                     point_size=NODE_SIZE,
@@ -157,11 +155,11 @@ class MotionsInScene:
         if layers.labels:
             is_known = motion.label and len({other.clip.name for other in self.motions}) == 1
             text = motion.label if is_known else " · ".join(filter(None, [motion.clip.name, motion.label]))
-            self._labels.append(self.scene.add_label(f"{base}/label_{number}", text, font_screen_scale=0.8))
+            self._labels.append(self.scene.add_label(f"{BASE}/label_{number}", text, font_screen_scale=0.8))
         if layers.joint_names:
             labels = [
                 self.scene.add_label(
-                    f"{base}/joint_{number}_{body}", body, font_size_mode="screen", font_screen_scale=0.7
+                    f"{BASE}/joint_{number}_{body}", body, font_size_mode="screen", font_screen_scale=0.7
                 )
                 for body in self.character.body_names
             ]

@@ -46,6 +46,7 @@ class Studio:
     ) -> None:
         self.server, self.character, self.motions, self.model, self.folder = server, character, motions, model, folder
         self.lock = threading.RLock()  # whoever changes what is shown holds it
+        self.work = threading.Lock()  # whoever makes what takes a while holds it
         self.layers = Layers()
         self.beside = True
         self.follows = False
@@ -87,6 +88,17 @@ class Studio:
             for notify in self.on_show:
                 notify()
 
+    def choose(self, motions: Sequence[Version]) -> None:
+        """Show other motions; `undo` brings back those that are shown, where they were changed.
+
+        Args:
+            motions: at least one; the first will be worked on.
+        """
+        with self.lock:
+            if self._undone:
+                self._undone.append(self.scene.motions)
+            self.show(motions, looks=True)
+
     def show_again(self) -> None:
         """Show the same motions, as layers and arrangement now are."""
         with self.lock:
@@ -127,10 +139,6 @@ class Studio:
                 raise UserError("nothing was changed yet")
             self.show(self._undone.pop(), frame=None)
 
-    def forget_changes(self) -> None:
-        """Make what is shown the first that `undo` can bring back."""
-        self._undone.clear()
-
     def edit(self, change: Callable[[MotionClip], MotionClip]) -> None:
         """Change the motion that is worked on.
 
@@ -150,13 +158,15 @@ class Studio:
         """Show several motions beside one another, or on one ground."""
         with self.lock:
             self.beside = beside
-            self.show(self.scene.motions, frame=None, looks=True)
+            self.show_again()
+            self._look()
 
     def follow(self, follows: bool) -> None:
         """Have browsers' cameras move with the root of the first motion, or not."""
         with self.lock:
             self.follows = follows
-            self._root = self.scene.root_at(self.playback.frame)
+            if self.scene.motions:
+                self._root = self.scene.root_at(self.playback.frame)
 
     def say(self, title: str, text: str, colour: Literal["blue", "green", "red"] = "blue") -> None:
         """Show a note in the browser for a while."""
@@ -186,6 +196,8 @@ class Studio:
         self.on_click(place)
 
     def _look(self) -> None:
+        if not self.scene.motions:
+            return
         look_at_all(self.server, self.scene)
         for client in self.server.get_clients().values():
             client.camera.position = self.server.initial_camera.position

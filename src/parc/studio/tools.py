@@ -24,15 +24,18 @@ class Tools:
         listen(studio, self._choice, self._changed)
 
     def add(self, name: str, work: Callable[[Place], None]) -> None:
-        """Add a tool; the first one is chosen to begin with.
+        """Add a tool.
 
         Args:
             name: what it does, in a few words.
             work: called with each place that is clicked.
         """
         self._tools[name] = work
-        self._choice.options = [*self._tools, NOTHING]
-        self._choice.value = next(iter(self._tools))
+        self._choice.options = [NOTHING, *self._tools]
+
+    def choose(self, name: str) -> None:
+        """Have clicks use a tool."""
+        self._choice.value = name
 
     def on_change(self, callback: Callable[[], None]) -> None:
         """Have a function called when another tool is chosen."""

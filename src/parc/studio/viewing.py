@@ -1,5 +1,6 @@
 """From paths to a page or to the studio: what `python -m parc.view` does."""
 
+import contextlib
 import logging
 import time
 import webbrowser
@@ -12,14 +13,15 @@ import viser
 from parc.anim.character import Character
 from parc.anim.mirror import MIRRORED
 from parc.anim.mjcf import CharacterFile
-from parc.motion_generator.checkpoint_files import newest_checkpoint
+from parc.configuration.errors import UserError
+from parc.evaluation.subject import is_of_clips, training_clips_of
 from parc.motion_generator.trained_model import TrainedModel, load_trained_model
 from parc.motion_synthesis.generated import read_generated
 from parc.motion_synthesis.what_the_model_sees import default_sight
 from parc.studio.correct_panel import CorrectPanel
 from parc.studio.generate_panel import GeneratePanel
 from parc.studio.model_layer import ModelLayer
-from parc.studio.motion_list import ListedMotion, Version, motions_in
+from parc.studio.motion_list import ListedMotion, Version, motions_in, motions_of, refuse_missing_paths
 from parc.studio.motion_requests import default_pieces
 from parc.studio.page import write_page
 from parc.studio.play_panel import PlayPanel
@@ -31,6 +33,7 @@ from parc.studio.watch_panel import WatchPanel
 
 log = logging.getLogger(__name__)
 
+MOST_LISTED = 10**6  # clips of a training run
 MOST_ON_A_PAGE = 12  # versions of motions: a browser can still draw them
 
 
@@ -128,10 +131,24 @@ def studio_with_panels(
 def _listed_with_model(
     paths: Sequence[Path], model: Path | None, model_packages: Sequence[str]
 ) -> tuple[list[ListedMotion], TrainedModel | None]:
-    """Return the motions of some paths, and the model that is asked for, or that the first path is or was made by."""
-    if model is None and paths[0].is_dir():
-        if newest_checkpoint(paths[0]) is not None:
-            model = paths[0]
-        elif (generated := read_generated(paths[0])) is not None and Path(generated.model).is_file():
+    """Return the motions of some paths, and the model that is asked for, or that the first path is or was made by.
+
+    Of a training run, the motions are the clips that it was trained on, and those that lie in its folder.
+    """
+    first = paths[0]
+    refuse_missing_paths(paths)
+    if is_of_clips(first):
+        generated = read_generated(first) if first.is_dir() else None
+        if model is None and generated is not None and Path(generated.model).is_file():
             model = Path(generated.model)
-    return motions_in(paths), None if model is None else load_trained_model(model, packages=model_packages)
+        trained = None if model is None else load_trained_model(model, packages=model_packages)
+        return motions_in(paths), trained
+    trained = load_trained_model(model or first, packages=model_packages)
+    clips = training_clips_of(load_trained_model(first, packages=model_packages).path, MOST_LISTED)
+    listed = [] if clips is None else motions_of([("", clips.entries)])
+    with contextlib.suppress(UserError):  # it need not hold any
+        listed += motions_in([first])
+    listed += motions_in(paths[1:]) if paths[1:] else []
+    if not listed:
+        raise UserError(f"{first}: the clips that it was trained on are gone; give clips to begin with as another PATH")
+    return listed, trained

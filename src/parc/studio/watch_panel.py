@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from parc.anim.motion_clip import MotionClip
 from parc.configuration.errors import UserError
 from parc.studio.figures import as_table, figures_of
 from parc.studio.listening import listen
@@ -29,12 +30,16 @@ class WatchPanel:
         self._found: list[ListedMotion] = list(studio.motions)
         self._kept: list[Version] = []
         self._chosen: list[Version] = []
+        self._measured: list[tuple[MotionClip, dict[str, str]]] = []
         self._add_choice()
         self._figures = self._gui.add_markdown("")
         self._add_layers()
         self._add_list()
         studio.on_show.append(self._describe)
-        self._show_page()
+        try:
+            self._show_page()
+        except UserError as error:  # a broken clip is no reason not to show the others
+            self._figures.content = str(error)
 
     def _add_choice(self) -> None:
         gui, studio = self._gui, self._studio
@@ -120,14 +125,13 @@ class WatchPanel:
         self._version.visible = len(labels) > 1
         self._version.options = [ALL_VERSIONS, *labels] if len(labels) > 1 else [ALL_VERSIONS]
         self._version.value = ALL_VERSIONS
-        self._studio.forget_changes()
         self._show_chosen()
 
     def _show_chosen(self) -> None:
         wanted = self._version.value
         versions = [each for each in self._chosen if wanted in (ALL_VERSIONS, each.label)]
         # The last version is the best one: it is the one to work on.
-        self._studio.show([*reversed(versions), *self._kept], looks=True)
+        self._studio.choose([*reversed(versions), *self._kept])
 
     def _move(self, by: int) -> None:
         names = list(self._choice.options)
@@ -147,8 +151,14 @@ class WatchPanel:
     def _describe(self) -> None:
         """Show the figures of what is shown now."""
         motions = self._studio.scene.motions
-        columns = {
-            motion.label or motion.clip.name: figures_of(motion.clip, self._studio.character, self._feet)
+        # Motions are measured once, not whenever something else is drawn beside them.
+        known = {id(clip): (clip, figures) for clip, figures in self._measured}
+        self._measured = [
+            known.get(id(motion.clip)) or (motion.clip, figures_of(motion.clip, self._studio.character, self._feet))
             for motion in motions
+        ]
+        columns = {
+            motion.label or motion.clip.name: figures
+            for motion, (_, figures) in zip(motions, self._measured, strict=True)
         }
         self._figures.content = as_table(columns)

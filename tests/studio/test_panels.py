@@ -1,19 +1,21 @@
 """The studio's panels without a browser: what is used by its label does what it says, and mistakes are told in one line."""
 
 import os
-from types import SimpleNamespace
+from contextlib import ExitStack
+from unittest import mock
 
 import numpy as np
 import pytest
 import torch
 import viser
-from viser import GuiEvent
+from viser import ClientHandle, GuiEvent, SceneNodePointerEvent
 
 from parc.anim.clip_files import read_clip, write_clip
 from parc.configuration.trusted import trust
 from parc.studio import motion_list
 from parc.studio.generate_panel import ANEW, FRAME_SHOWN
 from parc.studio.motion_list import UNREFINED, motions_in
+from parc.studio.motion_requests import default_pieces
 from parc.studio.server import THIS_MACHINE, running_server
 from parc.studio.viewing import studio_with_panels
 from parc.studio.watch_panel import ON_ONE_GROUND, PAGE_SIZE
@@ -22,6 +24,7 @@ from walker import walker
 
 trust(["walker"])
 CELLS = (16, 16)
+SOMEBODY = mock.create_autospec(ClientHandle, instance=True)  # whose browser it is
 
 
 class Person:
@@ -53,7 +56,11 @@ class Person:
     def click(self, x, y, number=0):
         """Click the ground of a motion at a place of its world."""
         offset = self.studio.scene.offsets[number]
-        event = SimpleNamespace(ray_origin=tuple(offset + (x, y, 50.0)), ray_direction=(0.0, 0.0, -1.0))
+        ground = self.studio.scene.ground_of(number)
+        above = tuple((offset + (x, y, 50.0)).tolist())
+        event = SceneNodePointerEvent(
+            SOMEBODY, 0, "click", ground.node, above, (0.0, 0.0, -1.0), (0.5, 0.5), None, None
+        )
         self.studio._clicked(number, event)
 
     def read(self):
@@ -65,7 +72,7 @@ class Person:
     def _use(self, element, value):
         element._impl.value = value
         for callback in element._impl.update_cb:
-            callback(GuiEvent(client=object(), client_id=0, target=element))  # type: ignore[arg-type]
+            callback(GuiEvent(client=SOMEBODY, client_id=0, target=element))
 
 
 @pytest.fixture
@@ -79,11 +86,17 @@ def clips(tmp_path, humanoid):
     return folder
 
 
+@pytest.fixture(scope="module", autouse=True)
+def pieces():
+    """Composed once for all studios of these tests."""
+    made = default_pieces()
+    with mock.patch("parc.studio.viewing.default_pieces", return_value=made):
+        yield
+
+
 @pytest.fixture
 def open_studio(humanoid):
     """Open a studio on a folder, and let a person in."""
-    from contextlib import ExitStack
-
     with ExitStack() as stack:
 
         def opened(folder, model=None) -> Person:
@@ -209,7 +222,7 @@ def test_the_ground_is_raised_lowered_levelled_and_undone(person):
     person.press("Undo")
     assert heights()[5, 8] == 0.5
     person.set("a click on the ground", "level the ground")
-    person.set("radius (m)", 0.4)
+    person.set("radius (m)", 0.5)
     person.click(2.0, 3.2)
     assert (heights() == 0.5).sum() == 5
     for _ in range(2):
@@ -275,13 +288,13 @@ def test_a_motion_is_saved_under_a_name_of_its_own(person, humanoid, clips):
         ("still.safetensors", "there is such a file already"),
         ("still.npz", "clips are written as .safetensors files"),
         ("still.safetensors/below.safetensors", "still.safetensors"),
-        ("x" * 300 + ".safetensors", "File name too long"),
-        ("", "clips are written as .safetensors files"),
+        ("x" * 300 + ".safetensors", "too long"),
+        ("", "there is such a file already"),
     ],
 )
 def test_what_cannot_be_saved_is_said_in_one_line(person, clips, name, said):
     content = (clips / "still.safetensors").read_bytes()
-    person.set("file", str(clips / name) if name else "")
+    person.set("file", str(clips / name) if name else name)
     person.press("Save as a clip")
     ((title, text, colour),) = person.told
     assert (title, colour) == ("That cannot be done", "red")
@@ -292,7 +305,7 @@ def test_what_cannot_be_saved_is_said_in_one_line(person, clips, name, said):
 
 def test_without_a_model_the_panel_says_how_to_get_one(person):
     assert "give `--model RUN`" in person.read()
-    assert person.element("a click on the ground").value == "raise the ground"
+    assert person.element("a click on the ground").value == "nothing"
 
 
 def test_a_click_makes_candidates_and_the_one_chosen_is_gone_on_from(with_model):
@@ -321,7 +334,7 @@ def test_a_motion_goes_on_from_the_frame_that_is_shown(with_model):
     with_model.set("frame", 10)
     with_model.set("go on from", FRAME_SHOWN)
     before = with_model.studio.clip
-    with_model.click(5.0, 3.0)
+    with_model.click(5.2, 3.2)
     torch.testing.assert_close(with_model.studio.clip.root_pos[:11], before.root_pos[:11])
     assert not torch.allclose(with_model.studio.clip.root_pos[11:40], before.root_pos[11:40])
 
@@ -339,21 +352,21 @@ def test_a_motion_begins_at_the_first_click(with_model):
 def test_a_path_that_is_drawn_is_walked(with_model):
     with_model.set("a click on the ground", "draw a path")
     with_model.set("straight to the place", True)
-    for place in [(3.0, 4.4), (1.2, 4.4)]:
+    for place in [(3.2, 4.4), (1.2, 4.4)]:
         with_model.click(*place)
     with_model.press("Walk the path that was drawn")
     nodes = with_model.studio.clip.path_nodes
-    assert (nodes[:, :2] - torch.tensor([3.0, 4.4])).norm(dim=1).min() < 0.3
+    assert (nodes[:, :2] - torch.tensor([3.2, 4.4])).norm(dim=1).min() < 0.3
     torch.testing.assert_close(nodes[-1, :2], torch.tensor([1.2, 4.4]))
 
 
 def test_after_the_terrain_changes_the_motion_is_made_again(with_model):
-    with_model.click(1.2, 3.0)
+    with_model.click(1.2, 3.2)
     first = with_model.studio.clip
     with_model.set("a click on the ground", "raise the ground")
     with_model.set("height (m)", 0.1)
     with_model.set("radius (m)", 3.0)
-    with_model.click(2.0, 3.0)
+    with_model.click(2.0, 3.2)
     again = with_model.studio.clip
     assert again.terrain.heights.max() == pytest.approx(0.1)
     assert again.path_nodes[:, 2].max() > first.path_nodes[:, 2].max()
@@ -383,14 +396,14 @@ def test_while_motions_are_made_another_click_asks_for_none(with_model, monkeypa
         return answered(*asked)
 
     monkeypatch.setattr(generate_panel, "answered", impatient)
-    with_model.click(1.2, 3.0)
+    with_model.click(1.2, 3.2)
     assert [(title, colour) for title, _, colour in with_model.told] == [("That cannot be done", "red")]
-    torch.testing.assert_close(with_model.studio.clip.path_nodes[-1, :2], torch.tensor([1.2, 3.0]))
+    torch.testing.assert_close(with_model.studio.clip.path_nodes[-1, :2], torch.tensor([1.2, 3.2]))
 
 
 def test_a_click_on_the_ground_of_another_candidate_goes_on_with_that(with_model):
     person = with_model
-    person.click(1.2, 3.0)
+    person.click(1.2, 3.2)
     second = person.studio.scene.motions[1]
     person.set("a click on the ground", "raise the ground")
     person.set("make the motion again", False)

@@ -3,7 +3,6 @@
 All tests share one studio and one browser, and each begins with the motion that it chooses.
 """
 
-import dataclasses
 import re
 from pathlib import Path
 
@@ -12,13 +11,12 @@ import torch
 
 from browser import Browser, running_browser, share_that_differs
 from parc.anim.clip_files import read_clip, write_clip
-from parc.terrain.heightfield import Heightfield
 from studio_process import running_studio
-from synthetic_clips import random_clip
+from synthetic_clips import level_clip, random_clip
 from walker import write_walker
 
 pytestmark = pytest.mark.slow
-CELLS, CELL_SIZE = 16, 0.4  # of level ground, metres
+CELLS = 16  # in each direction, of level ground
 HEADS = {"still": "still", "walk": "before refinement"}  # of columns of figures
 MIDDLE = (0.5, 0.5)  # of the picture, where the middle of the ground is
 
@@ -27,11 +25,10 @@ MIDDLE = (0.5, 0.5)  # of the picture, where the middle of the ground is
 def clips(tmp_path_factory, humanoid):
     """Clips on level ground: `still` without, `walk` with a version before refinement."""
     folder = tmp_path_factory.mktemp("clips")
-    ground = Heightfield(torch.zeros(CELLS, CELLS), torch.zeros(2), CELL_SIZE)
-    before = random_clip(humanoid, 5, frames=40, cells=(CELLS, CELLS)).frames
-    for number, (name, changes) in enumerate([("still", {}), ("walk", {"unrefined": before})]):
-        clip = random_clip(humanoid, number, name=name, frames=40, cells=(CELLS, CELLS))
-        write_clip(folder / f"{name}.safetensors", dataclasses.replace(clip, terrain=ground, **changes))
+    cells = (CELLS, CELLS)
+    before = random_clip(humanoid, 5, cells=cells).frames
+    write_clip(folder / "still.safetensors", level_clip(humanoid, 0, name="still", cells=cells))
+    write_clip(folder / "walk.safetensors", level_clip(humanoid, 1, name="walk", cells=cells, unrefined=before))
     return folder
 
 

@@ -15,10 +15,11 @@ import pytest
 from PIL import Image
 
 PACKAGES = Path(__file__).with_name("packages.txt")
+PIXELS_PER_LENGTH = 0.5
 # WebGL is drawn by the processor: small windows, and half the pixels of them, so that a frame takes half a second.
 FLAGS = [
     "--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
-    "--force-device-scale-factor=0.5", "--hide-scrollbars",
+    f"--force-device-scale-factor={PIXELS_PER_LENGTH}", "--hide-scrollbars",
 ]  # fmt: skip
 PATIENCE = 60.0  # seconds for what a healthy browser does soon
 
@@ -137,27 +138,30 @@ class Browser:
 
     def choose_at(self, xpath: str, option: str) -> None:
         self.click(xpath)
-        self.click(f"//*[@role='option'][normalize-space()={option!r}]")
+        path = f"//*[@role='option'][normalize-space()={option!r}]"
+        (found, *_) = self.until(lambda: self.driver.find_elements("xpath", path), f"to choose {option!r}")
+        self.driver.execute_script("arguments[0].scrollIntoView({block: 'nearest'})", found)
+        found.click()
 
     def notes(self) -> list[str]:
         """Return the notes in red that are shown."""
         roots = self.all("//*[contains(@class, 'Notification-root')]")
-        return [root.text for root in roots if "red" in (root.get_attribute("style") or "")]
+        return [root.text for root in roots if "red" in (root.get_attribute("style") or "") and root.text]
 
     def click_picture(self, x: float, y: float) -> None:
         """Click a place of the picture, from (0, 0) in its upper left corner to (1, 1) in its lower right one."""
         from selenium.webdriver.common.action_chains import ActionChains
 
-        canvas = max(self.all("//canvas"), key=lambda each: each.size["width"] * each.size["height"])
+        canvas = self._canvas()
         size = canvas.size
         across, down = round((x - 0.5) * size["width"]), round((y - 0.5) * size["height"])
         ActionChains(self.driver, duration=50).move_to_element_with_offset(canvas, across, down).click().perform()
 
     def picture(self, keep: Path | None = None) -> np.ndarray:
-        """Return what is seen: (rows, columns, red green blue), 0..255.
+        """Return what is seen of the scene: (rows, columns, red green blue), 0..255.
 
         Args:
-            keep: a file to which it is written too.
+            keep: a file to which the whole page is written too.
         """
         shot = self.until(
             lambda: self.driver.execute_cdp_cmd("Page.captureScreenshot", {"format": "png"}), "a picture of the page"
@@ -165,7 +169,13 @@ class Browser:
         image = Image.open(io.BytesIO(base64.b64decode(shot["data"]))).convert("RGB")
         if keep is not None:
             image.save(keep)
-        return np.asarray(image).astype(int)
+        corner, size = self._canvas().location, self._canvas().size
+        box = (corner["x"], corner["y"], corner["x"] + size["width"], corner["y"] + size["height"])
+        return np.asarray(image.crop(tuple(round(PIXELS_PER_LENGTH * side) for side in box))).astype(int)
+
+    def _canvas(self):
+        """Return the largest one: where the scene is drawn."""
+        return max(self.all("//canvas"), key=lambda each: each.size["width"] * each.size["height"])
 
     def requests(self) -> list[str]:
         """Return the addresses that were asked for since the last call."""

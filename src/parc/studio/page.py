@@ -60,7 +60,20 @@ def write_page(path: Path, motions: Sequence[Version], character: Character, tit
 
 
 def look_at_all(server: viser.ViserServer, scene: MotionsInScene) -> None:
-    """Have browsers that are opened look at all grounds and motions at once, from the front and above."""
+    """Have browsers that are opened look at all grounds and motions at once (see `view_of_all`)."""
+    server.initial_camera.fov = FIELD_OF_VIEW
+    server.initial_camera.position, server.initial_camera.look_at = view_of_all(scene, ASPECT)
+
+
+def view_of_all(
+    scene: MotionsInScene, aspect: float
+) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    """Return where a camera stands that sees all grounds and motions, from the front and above, and where it looks.
+
+    Args:
+        scene: that is seen, with a field of view of `FIELD_OF_VIEW`.
+        aspect: width of the picture over its height.
+    """
     highest = max(float(moving.body_pos[:, 0, 2].max()) for moving in scene.characters) + ABOVE
     corners = []
     for ground in scene.grounds:
@@ -74,10 +87,8 @@ def look_at_all(server: viser.ViserServer, scene: MotionsInScene) -> None:
     axes = axes_facing(TOWARDS_CAMERA)
     right, up, near = ((np.array(corners) - middle) @ axes.T).T
     half_height = np.tan(FIELD_OF_VIEW / 2)
-    distance = np.max(near + np.maximum(abs(right) / (half_height * ASPECT), abs(up) / half_height))
-    server.initial_camera.fov = FIELD_OF_VIEW
-    server.initial_camera.look_at = tuple(middle)
-    server.initial_camera.position = tuple(middle + distance * axes[2])
+    distance = np.max(near + np.maximum(abs(right) / (half_height * aspect), abs(up) / half_height))
+    return tuple((middle + distance * axes[2]).tolist()), tuple(middle.tolist())
 
 
 def _with_caption(page: str, title: str) -> str:

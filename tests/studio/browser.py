@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -72,7 +73,7 @@ class Browser:
         self.driver.get(address)
         self.click("//*[contains(@class, 'Notification-root')][contains(., 'Software WebGL')]//button")
 
-    def until(self, happened: Callable[[], object], what: str, seconds: float = PATIENCE):
+    def until(self, happened: Callable[[], object], what: str, seconds: float = PATIENCE) -> Any:
         """Wait for something that a healthy page does soon, and return it; elements may be replaced while it is looked for."""
         from selenium.common.exceptions import WebDriverException
 

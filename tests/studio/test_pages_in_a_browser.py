@@ -5,8 +5,8 @@ import time
 
 import numpy as np
 import pytest
-
 from browser import running_browser, share_that_differs
+
 from parc.anim.clip_files import write_clip
 from parc.studio.viewing import write_page_of
 from synthetic_clips import random_clip

@@ -57,7 +57,7 @@ class Person:
         """Click the ground of a motion at a place of its world."""
         offset = self.studio.scene.offsets[number]
         ground = self.studio.scene.ground_of(number)
-        above = tuple((offset + (x, y, 50.0)).tolist())
+        above = (float(offset[0] + x), float(offset[1] + y), 50.0)
         event = SceneNodePointerEvent(
             SOMEBODY, 0, "click", ground.node, above, (0.0, 0.0, -1.0), (0.5, 0.5), None, None
         )
@@ -209,7 +209,9 @@ def test_dragging_the_slider_ends_where_it_was_left(person):
 
 
 def test_the_ground_is_raised_lowered_levelled_and_undone(person):
-    heights = lambda: person.studio.clip.terrain.heights
+    def heights():
+        return person.studio.clip.terrain.heights
+
     person.set("a click on the ground", "raise the ground")
     person.set("height (m)", 0.5)
     person.set("radius (m)", 0.0)
@@ -439,7 +441,9 @@ def test_a_folder_of_ten_thousand_clips_is_opened_by_reading_one_page(open_studi
     for number in range(10_000):
         os.link(clips / "still.safetensors", clips / f"clip_{number:05d}.safetensors")
     read = []
-    monkeypatch.setattr(motion_list, "read_clip", lambda path, character: read.append(path) or read_clip(path, character))
+    monkeypatch.setattr(
+        motion_list, "read_clip", lambda path, character: read.append(path) or read_clip(path, character)
+    )
     person = open_studio(clips)
     assert len(set(read)) == PAGE_SIZE
     assert "1 to 20 of 10002 motions" in person.read()

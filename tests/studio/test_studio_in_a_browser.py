@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
-
 from browser import Browser, running_browser, share_that_differs
-from parc.anim.clip_files import read_clip, write_clip
 from studio_process import running_studio
+
+from parc.anim.clip_files import read_clip, write_clip
 from synthetic_clips import level_clip, random_clip
 from walker import write_walker
 
@@ -146,7 +146,9 @@ def test_figures_and_what_the_model_sees_are_shown(still, tmp_path):
     assert re.search(r"length\s+1\.3 s, 40 frames", figures(still))
     before = still.picture()
     still.click(f"{still.row('what the model sees')}//input")
-    still.until(lambda: share_that_differs(before, still.picture(tmp_path / "sees.png")) > 0.002, "points on the ground")
+    still.until(
+        lambda: share_that_differs(before, still.picture(tmp_path / "sees.png")) > 0.002, "points on the ground"
+    )
     still.click(f"{still.row('what the model sees')}//input")
     still.until(lambda: share_that_differs(before, still.picture()) < 0.002, "no points on the ground")
 

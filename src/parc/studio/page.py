@@ -65,9 +65,7 @@ def look_at_all(server: viser.ViserServer, scene: MotionsInScene) -> None:
     server.initial_camera.position, server.initial_camera.look_at = view_of_all(scene, ASPECT)
 
 
-def view_of_all(
-    scene: MotionsInScene, aspect: float
-) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+def view_of_all(scene: MotionsInScene, aspect: float) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
     """Return where a camera stands that sees all grounds and motions, from the front and above, and where it looks.
 
     Args:
@@ -78,7 +76,8 @@ def view_of_all(
     corners = []
     for ground in scene.grounds:
         terrain = ground.terrain
-        low, size = terrain.min_point.numpy() - terrain.cell_size / 2, np.array(terrain.heights.shape) * terrain.cell_size
+        low = terrain.min_point.numpy() - terrain.cell_size / 2
+        size = np.array(terrain.heights.shape) * terrain.cell_size
         heights = (float(terrain.heights.min()) - THICKNESS, max(highest, float(terrain.heights.max())))
         corners += [
             np.array([*(low + size * (x, y)), z]) + ground.offset for x in (0, 1) for y in (0, 1) for z in heights

@@ -1,5 +1,8 @@
 """What is measured, a function for each part of the benchmark; the rows compare times in yardsticks of the same turns."""
 
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -16,7 +19,7 @@ from benchmarks.setting import NoDenoiser, Setting, draw_windows, train_steps
 from benchmarks.start import begin_run, seconds_to_next_step
 from benchmarks.timing import Action, Durations, measure_in_turns, waiting_share
 from parc.anim.character import Character
-from parc.anim.clip_files import read_clip
+from parc.anim.clip_files import read_clip, write_clip
 from parc.anim.frames import Frames
 from parc.anim.preprocessing import preprocess_clip
 from parc.anim.surface_points import collision_points, surface_points
@@ -35,6 +38,7 @@ YARDSTICK = "yardstick"
 PARC_YARDSTICK = 0.700  # seconds, where the seconds of PARC below were measured
 STEPS_A_TURN = {"cpu": 2, "cuda": 50}  # the first batch of a turn is waited for: little beside a CPU's steps
 BATCHES_A_TURN = 10
+FILM_SECONDS, MOST_FILMS = 5.0, 5
 DDIM_TIMESTEPS = [20, 15, 10, 5, 0]
 
 
@@ -224,6 +228,24 @@ def start(setting: Setting, turns: int) -> list[Row]:
     return [Row(what, seconds.median, seconds.quartiles, "s", parc=4.0, target=0.5)]
 
 
+def film(setting: Setting, turns: int) -> list[Row]:
+    """Measure the command that draws five seconds of motion as a GIF, imports included, in processes of its own."""
+    folder = Path(setting.settings.data_dir)
+    clips = sorted((folder / "demo_motions" / "walking").glob("*.safetensors"))
+    clip = next(clip for path in clips if (clip := read_clip(path, setting.character)).seconds >= FILM_SECONDS)
+    frames = clip.frames.each(lambda values: values[: round(FILM_SECONDS * clip.fps)])
+    write_clip(folder / "walk.safetensors", clip.with_frames(frames))
+    command = [sys.executable, "-m", "parc.picture", str(folder / "walk.safetensors")]
+    command += ["--output", str(folder / "walk.gif")]
+    seconds = []
+    for _ in range(min(turns, MOST_FILMS)):
+        began = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True)
+        seconds.append(time.perf_counter() - began)
+    durations = Durations(seconds)
+    return [Row("5 s of motion as a GIF, the whole command", durations.median, durations.quartiles, "s", target=10.0)]
+
+
 def scale(setting: Setting, clips: int) -> list[Row]:
     """Measure a library of very many clips against one of ten, each in a process of its own."""
     folder = Path(setting.settings.data_dir)
@@ -258,4 +280,5 @@ MEASUREMENTS: dict[str, Callable[[Setting, int], list[Row]]] = {
     "collision": collision,
     "generation": generation,
     "start": start,
+    "film": film,
 }

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -164,6 +165,22 @@ def test_a_clip_and_a_folder_become_moving_pictures(clips, run, elsewhere, coars
     with pytest.raises(UserError, match=r"the curves of .* do not move"):
         draw_picture([run], Path("curves.gif"))
     assert sorted(path.name for path in elsewhere.iterdir()) == sorted(frames)
+
+
+def test_a_grid_shows_mirror_images_only_where_they_were_asked_for_or_are_alone(clips, elsewhere, monkeypatch):
+    seen = []
+    monkeypatch.setattr("parc.pictures.moving_picture.film_of_clips", lambda *shown: seen.append(shown[0]))
+    monkeypatch.setattr("parc.pictures.film_files.write_film", lambda *_: None)
+    walking, folder = clips / "walking", elsewhere / "mirrored"
+    folder.mkdir()
+    clip, image = folder / "a.safetensors", folder / "a_mirrored.safetensors"
+    for path in (clip, image):
+        shutil.copy(walking / "walking_0.safetensors", path)
+    draw_picture([folder], Path("film.gif"))
+    draw_picture([clip, image], Path("film.gif"))
+    clip.unlink()
+    draw_picture([folder], Path("film.gif"))
+    assert [len(shown) for shown in seen] == [1, 2, 1]
 
 
 def test_a_moving_picture_that_cannot_be_made_is_one_line(clips, elsewhere, monkeypatch):

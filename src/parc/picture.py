@@ -159,7 +159,8 @@ def _draw_motions(paths: list[Path], output: Path, char_file: str) -> None:
 
 
 def _film_motions(paths: list[Path], output: Path, char_file: str) -> None:
-    from parc.anim.clip_files import read_clip
+    from parc.anim.clip_files import CLIP_SUFFIXES, read_clip
+    from parc.anim.mirror import without_mirror_images
     from parc.anim.mjcf import CharacterFile
     from parc.pictures.film_files import check_film_suffix, write_film
     from parc.pictures.moving_picture import film_of_clip, film_of_clips, spread_over_classes
@@ -170,7 +171,11 @@ def _film_motions(paths: list[Path], output: Path, char_file: str) -> None:
     if entries is None:
         write_film(film_of_clip(read_clip(paths[0], character), character), output)
         return
-    chosen = spread_over_classes(entries)
+    chosen_one_by_one = all(path.suffix in CLIP_SUFFIXES for path in paths)
+    shown = (
+        entries if chosen_one_by_one else without_mirror_images(entries, lambda entry: str(entry.path.with_suffix("")))
+    )
+    chosen = spread_over_classes(shown)
     number = f"{len(chosen)} of " if len(chosen) < len(entries) else ""
     title = f"{_name(paths)}  ·  {number}{len(entries):,} clip{'s' if len(entries) > 1 else ''}"
     write_film(film_of_clips([read_clip(entry.path, character) for entry in chosen], character, title), output)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from generated_clips import making
 from parc.anim.character import Character
-from parc.anim.mirror import mirror_bodies, mirror_clip, mirror_rotations, mirrored_name
+from parc.anim.mirror import mirror_bodies, mirror_clip, mirror_rotations, mirrored_name, without_mirror_images
 from parc.anim.surface_points import surface_points
 from parc.configuration.errors import UserError
 from synthetic_clips import random_clip, random_rotations
@@ -84,6 +84,11 @@ def test_mirroring_twice_gives_the_clip_back(humanoid, seed, name, cells, nodes)
 
 def test_the_mirrored_name_is_the_name_with_an_ending_or_without_it():
     assert [mirrored_name(name) for name in ("walk_3", "walk_3_mirrored")] == ["walk_3_mirrored", "walk_3"]
+
+
+def test_mirror_images_are_left_out_where_their_originals_are():
+    names = ["a/x", "a/x_mirrored", "b/x_mirrored", "a/y_mirrored", "a/z"]
+    assert without_mirror_images(names, str) == ["a/x", "b/x_mirrored", "a/y_mirrored", "a/z"]
 
 
 def test_dofs_of_the_other_side_change_the_signs_of_x_and_z(humanoid):

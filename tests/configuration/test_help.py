@@ -46,11 +46,11 @@ def test_help_shows_every_option_of_every_group_with_a_line_and_the_overrides_pe
         (row,) = [row for row in rows if row.removeprefix("   *").split()[:1] == [name]][:1]
         assert len(row.removeprefix("   *").split()) > 3, f"{option} is not explained"
     assert [row.split()[1] for row in lines if row.startswith("   * ")] == [
-        "humanoid", "iter1", "local", "iter1", "wandb", "squared_l2", "mdm", "mdm_transformer", "heightfield_contact",
-        "maxpool_and_boxes", "default",
+        "humanoid", "iter1", "local", "iter1", "wandb", "squared_l2", "mdm", "mdm_transformer", "none",
+        "heightfield_contact", "maxpool_and_boxes", "default",
     ]  # fmt: skip
     needed = answer.out.partition("The overrides people need:\n")[2].partition("\n\n")[0]
-    assert len(needed.splitlines()) == 10
+    assert len(needed.splitlines()) == 11
     assert "--config RUN/mdm_config.yaml" in answer.out
 
 

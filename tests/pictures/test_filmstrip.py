@@ -11,8 +11,8 @@ from standing_clips import standing_clip
 from generated_clips import making
 from parc.anim.clip_files import read_clip
 from parc.configuration.errors import UserError
+from parc.pictures.figure_files import write_figure
 from parc.pictures.filmstrip import draw_filmstrip, filmstrip_figure
-from parc.pictures.palette import write_figure
 
 pytestmark = pytest.mark.usefixtures("coarse_pictures")
 

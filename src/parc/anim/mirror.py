@@ -1,6 +1,8 @@
 """Mirror images of clips: left and right swapped, terrain included."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float, Int
@@ -12,6 +14,7 @@ from parc.anim.motion_clip import MotionClip
 from parc.configuration.errors import UserError
 from parc.terrain.heightfield import Heightfield
 
+Item = TypeVar("Item")
 MIRRORED = "_mirrored"  # at the end of a mirror image's name
 _SYMMETRY_TOLERANCE = 1e-4  # metres and quaternion parts by which a character's sides may differ
 _SWAPPED = {"left": "right", "right": "left", "Left": "Right", "Right": "Left"}
@@ -52,6 +55,17 @@ def mirror_clip(clip: MotionClip, character: Character) -> MotionClip:
 def mirrored_name(name: str) -> str:
     """Return what the mirror image of a clip is called: its name with `MIRRORED` at the end, or without it where it is there."""
     return name.removesuffix(MIRRORED) if name.endswith(MIRRORED) else f"{name}{MIRRORED}"
+
+
+def without_mirror_images(items: Sequence[Item], name: Callable[[Item], str]) -> list[Item]:
+    """Leave out the mirror images of what is there itself: they show nothing new.
+
+    Args:
+        items: clips, or what stands for them.
+        name: returns that of an item's clip, with its folder where clips of several folders may be called the same.
+    """
+    names = {name(item) for item in items}
+    return [item for item in items if not (name(item).endswith(MIRRORED) and mirrored_name(name(item)) in names)]
 
 
 def mirror_rotations(rotations: Float[Tensor, "*batch 4"]) -> Float[Tensor, "*batch 4"]:

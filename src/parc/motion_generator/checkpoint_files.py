@@ -20,6 +20,13 @@ def epoch_checkpoint(epoch: int) -> str:
     return f"model_epoch_{epoch}.ckpt"
 
 
+def epoch_of_checkpoint(path: Path) -> int:
+    """Return the epoch after which an epoch checkpoint was written, by its name."""
+    match = EPOCH_CHECKPOINT_NAME.fullmatch(path.name)
+    assert match
+    return int(match[1])
+
+
 def newest_checkpoint(folder: Path) -> tuple[Path, Checkpoint] | None:
     """Return the furthest whole checkpoint of a run; damaged ones are reported and passed over."""
     found = None
@@ -47,9 +54,7 @@ def checkpoint_files(folder: Path) -> list[Path]:
 
 def epoch_checkpoints(folder: Path, last: int | None = None) -> list[Path]:
     """Return a run's epoch checkpoints up to epoch `last` if that is given, newest first."""
-    numbered = []
-    for path in (folder / CHECKPOINT_FOLDER).glob("model_epoch_*.ckpt"):
-        match = EPOCH_CHECKPOINT_NAME.fullmatch(path.name)
-        if match and (last is None or int(match[1]) <= last):
-            numbered.append((int(match[1]), path))
-    return [path for _, path in sorted(numbered, reverse=True)]
+    found = (folder / CHECKPOINT_FOLDER).glob("model_epoch_*.ckpt")
+    paths = [path for path in found if EPOCH_CHECKPOINT_NAME.fullmatch(path.name)]
+    wanted = [path for path in paths if last is None or epoch_of_checkpoint(path) <= last]
+    return sorted(wanted, key=epoch_of_checkpoint, reverse=True)

@@ -5,14 +5,15 @@ rules as a whole picture (`render`).
 """
 
 from dataclasses import dataclass, fields
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Float
 
 from parc.pictures import shading
 from parc.pictures.camera import Camera
-from parc.pictures.ray_casting import Box, Kind, Shapes, cast_rays, pixels_of
-from parc.pictures.shading import Sunlight, Surfaces, look_at, shade, sun_camera, surface_points
+from parc.pictures.ray_casting import Box, Kind, Shapes, nearest_shapes, pixels_of
+from parc.pictures.shading import Sunlight, SunPlaces, Surfaces, look_at, shade, sun_camera, surface_points
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Backdrop:
         camera: that of the rays, `SAMPLES_PER_SIDE` along each side of a pixel.
         surfaces: what each ray meets.
         sunlight: what the sun sees of the shapes.
+        places: where it sees what rays meet; in its first corner where that is nothing.
         lit: where the sun reaches what rays meet.
         picture: what `render` makes of the shapes, red, green, blue, 0..1.
     """
@@ -30,6 +32,7 @@ class Backdrop:
     camera: Camera
     surfaces: Surfaces
     sunlight: Sunlight
+    places: SunPlaces
     lit: Bool[np.ndarray, "fine_rows fine_columns"]
     picture: Float[np.ndarray, "rows columns 3"]
 
@@ -46,15 +49,15 @@ class Backdrop:
         change = self._change(shapes)
         if change is None:
             return self
-        surfaces = Surfaces(*(getattr(self.surfaces, field.name).copy() for field in fields(Surfaces)))
-        for field in fields(Surfaces):
-            getattr(surfaces, field.name)[change.box] = getattr(change.surfaces, field.name)
+        surfaces = _with_part(self.surfaces, change.box, change.surfaces)
+        part_of_places = _sun_places(change.surfaces, self.camera.part(*change.box), self.sunlight)
+        places = _with_part(self.places, change.box, part_of_places)
         lit, picture, nearness = self.lit.copy(), self.picture.copy(), self.sunlight.nearness.copy()
         lit[change.box] = change.lit
         picture[change.drawn_box] = change.drawn
         if change.sunlight is not None:
             nearness[pixels_of(shapes, self.sunlight.camera)] = change.sunlight.nearness
-        return Backdrop(self.camera, surfaces, Sunlight(self.sunlight.camera, nearness), lit, picture)
+        return Backdrop(self.camera, surfaces, Sunlight(self.sunlight.camera, nearness), places, lit, picture)
 
     def _change(self, shapes: Shapes) -> "_Change | None":
         """Return what some shapes more change; None where that is nothing."""
@@ -69,7 +72,8 @@ class Backdrop:
 
     def _sunlight_within(self, box: Box, shapes: Shapes) -> Sunlight:
         part = self.sunlight.camera.part(*box)
-        return Sunlight(part, np.maximum(self.sunlight.nearness[box], cast_rays(shapes, part).nearness))
+        nearness = np.maximum(self.sunlight.nearness[box], nearest_shapes(shapes, part)[1])
+        return Sunlight(self.sunlight.camera, nearness, (box[0].start, box[1].start))
 
     def _shadows_within(self, box: Box, shapes: Shapes) -> Box | None:
         """Return the pixels on which shapes within a box of the sun's picture can cast shadows."""
@@ -92,15 +96,17 @@ class Backdrop:
 
     def _change_within(self, box: Box, shapes: Shapes, sunlight: Sunlight | None) -> "_Change":
         camera = self.camera.part(*box)
-        surfaces = look_at(shapes, camera).before(self.surfaces.part(box))
-        lit = self.lit[box].copy()
+        surfaces, lit = self.surfaces.part(box).copy(), self.lit[box].copy()
         if sunlight is not None:
-            met = surfaces.kinds != Kind.BACKGROUND
-            points = surface_points(surfaces, camera, met)
-            places = sunlight.camera.project(points)[:, :2]
-            # Beyond that part of the sun's picture nothing is new: what is there is lit as it was.
-            within = ((places >= 0) & (places < [sunlight.camera.width, sunlight.camera.height])).all(axis=1)
-            lit[met] = np.where(within, sunlight.reaches(points), lit[met])
+            lit &= sunlight.reaches(self.places.part(box))
+        own_box = pixels_of(shapes, camera)
+        if own_box is not None:
+            own_camera = camera.part(*own_box)
+            seen = look_at(shapes, own_camera)
+            nearer = surfaces.put(own_box, seen)
+            places = self.sunlight.places(surface_points(seen, own_camera, nearer))
+            reached = self.sunlight.reaches(places)
+            lit[own_box][nearer] = reached if sunlight is None else reached & sunlight.reaches(places)
         every = shading.SAMPLES_PER_SIDE
         # Lines are drawn on the pixel before a border, so that the last ones of a box inside the picture are not whole.
         drawn_box = tuple(
@@ -135,13 +141,36 @@ def backdrop(shapes: Shapes, camera: Camera, moving: Float[np.ndarray, "points 3
     """
     fine = camera.magnified(shading.SAMPLES_PER_SIDE)
     surfaces = look_at(shapes, fine)
-    met = surfaces.kinds != Kind.BACKGROUND
-    points = surface_points(surfaces, fine, met)
+    points = surface_points(surfaces, fine, surfaces.kinds != Kind.BACKGROUND)
     sun = sun_camera(np.concatenate([points, moving]), fine)
-    sunlight = Sunlight(sun, cast_rays(shapes, sun).nearness)
-    lit = np.zeros(met.shape, dtype=bool)
-    lit[met] = sunlight.reaches(points)
-    return Backdrop(fine, surfaces, sunlight, lit, shade(surfaces, lit, fine))
+    sunlight = Sunlight(sun, nearest_shapes(shapes, sun)[1])
+    places = _sun_places(surfaces, fine, sunlight)
+    lit = sunlight.reaches(places)
+    return Backdrop(fine, surfaces, sunlight, places, lit, shade(surfaces, lit, fine))
+
+
+def _sun_places(surfaces: Surfaces, camera: Camera, sunlight: Sunlight) -> SunPlaces:
+    """Return where the sun sees what each ray meets."""
+    met = surfaces.kinds != Kind.BACKGROUND
+    places = sunlight.places(surface_points(surfaces, camera, met))
+    values = []
+    for field in fields(SunPlaces):
+        value = getattr(places, field.name)
+        values.append(np.zeros(met.shape, dtype=value.dtype))
+        values[-1][met] = value
+    return SunPlaces(*values)
+
+
+T = TypeVar("T", Surfaces, SunPlaces)
+
+
+def _with_part(whole: T, box: Box, part: T) -> T:
+    """Return arrays with those of a part in place of a box."""
+    values = []
+    for field in fields(whole):
+        values.append(getattr(whole, field.name).copy())
+        values[-1][box] = getattr(part, field.name)
+    return type(whole)(*values)
 
 
 def _hull(boxes: list[Box], camera: Camera) -> Box | None:

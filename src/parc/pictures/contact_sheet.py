@@ -15,6 +15,7 @@ from parc.anim.dataset import ClipEntry
 from parc.anim.motion_clip import MotionClip
 from parc.configuration.errors import UserError
 from parc.pictures import palette
+from parc.pictures.figure_files import write_figure
 from parc.pictures.filmstrip import picture_axes
 from parc.pictures.motion_scene import build_scene, camera_on_motion, render_scene
 from parc.pictures.posed_bodies import frames_apart, frames_spread_over
@@ -87,7 +88,7 @@ def draw_contact_sheet(
     Raises:
         UserError: there are more than `MOST_CLASSES` classes, or the picture cannot be written.
     """
-    palette.write_figure(contact_sheet_figure(clips_by_class, character, title=title, totals=totals), path)
+    write_figure(contact_sheet_figure(clips_by_class, character, title=title, totals=totals), path)
 
 
 def contact_sheet_figure(

@@ -14,6 +14,7 @@ from matplotlib.lines import Line2D
 
 from parc.pictures import palette
 from parc.pictures.evaluations import Evaluation, Mean
+from parc.pictures.figure_files import write_figure
 from parc.pictures.paper_figures import BY_GUIDANCE_SCALE, BY_ITERATION, GUIDANCE_SCALES
 
 WIDTH, HEIGHT, DPI = 1920, 1200, 120  # pixels
@@ -40,7 +41,7 @@ def draw_evaluations(evaluations: Sequence[Evaluation], path: Path) -> None:
     Raises:
         UserError: the picture cannot be written.
     """
-    palette.write_figure(evaluations_figure(evaluations), path)
+    write_figure(evaluations_figure(evaluations), path)
 
 
 def evaluations_figure(evaluations: Sequence[Evaluation]) -> Figure:

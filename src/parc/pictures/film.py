@@ -37,9 +37,9 @@ class Film:
         return np.diff(times).clip(1, None).tolist()
 
 
-def rate_of(fps: float) -> float:
-    """Return how many frames a second are shown of a clip."""
-    return fps / max(1, math.ceil(fps / HIGHEST_RATE - 1e-6))
+def rate_of(fps: float, highest: float = HIGHEST_RATE) -> float:
+    """Return how many frames a second are shown of a clip: every one, or every second (third...), `highest` at most."""
+    return fps / max(1, math.ceil(fps / highest - 1e-6))
 
 
 def frames_at(fps: float, num_frames: int, rate: float, count: int) -> Int[np.ndarray, " count"]:

@@ -6,13 +6,12 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
-from jaxtyping import UInt8
 from PIL import Image, features
 from tqdm import tqdm
 
 from parc.configuration.errors import UserError
 from parc.configuration.files import write_whole
+from parc.pictures.drawn_frames import Frame, drawn_frames
 from parc.pictures.film import Film
 from parc.pictures.gif import write_gif
 
@@ -47,18 +46,20 @@ def write_film(film: Film, path: Path) -> None:
     write_whole(path, lambda part: write(film, part))
 
 
-def _frames_with_bar(film: Film, numbers: range) -> Iterator[UInt8[np.ndarray, "height width 3"]]:
+def _frames_with_bar(film: Film) -> Iterator[Frame]:
+    frames = drawn_frames(film, range(film.num_frames))
     quiet = not sys.stderr.isatty()
-    for number in tqdm(numbers, unit="frame", disable=quiet, delay=FAST, leave=False, dynamic_ncols=True):
-        yield film.frame(number)
+    yield from tqdm(
+        frames, total=film.num_frames, unit="frame", disable=quiet, delay=FAST, leave=False, dynamic_ncols=True
+    )
 
 
 def _write_gif(film: Film, path: Path) -> None:
-    write_gif(film, _frames_with_bar(film, range(film.num_frames)), path)
+    write_gif(film, _frames_with_bar(film), path)
 
 
 def _write_webp(film: Film, path: Path) -> None:
-    frames = (Image.fromarray(frame) for frame in _frames_with_bar(film, range(film.num_frames)))
+    frames = (Image.fromarray(frame) for frame in _frames_with_bar(film))
     next(frames).save(
         path,
         format="WEBP",
@@ -90,7 +91,7 @@ def _write_mp4(film: Film, path: Path) -> None:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
         assert process.stdin is not None
         try:
-            for frame in _frames_with_bar(film, range(film.num_frames)):
+            for frame in _frames_with_bar(film):
                 process.stdin.write(frame.tobytes())
         except BrokenPipeError:
             pass  # ffmpeg has ended, and says why

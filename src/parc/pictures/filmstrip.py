@@ -15,6 +15,7 @@ from parc.anim.motion_clip import MotionClip
 from parc.pictures import palette
 from parc.pictures.camera import Camera, camera_at
 from parc.pictures.captions import making_in_words, terrain_in_words
+from parc.pictures.figure_files import write_figure
 from parc.pictures.motion_scene import MotionScene, build_scene, camera_on_motion, render_scene
 from parc.pictures.posed_bodies import frames_apart, frames_spread_over
 from parc.pictures.terrain_blocks import height_range
@@ -39,7 +40,7 @@ def draw_filmstrip(clip: MotionClip, character: Character, path: Path, poses: in
     Raises:
         UserError: the picture cannot be written.
     """
-    palette.write_figure(filmstrip_figure(clip, character, poses), path)
+    write_figure(filmstrip_figure(clip, character, poses), path)
 
 
 def filmstrip_figure(clip: MotionClip, character: Character, poses: int = POSES) -> Figure:

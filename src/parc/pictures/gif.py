@@ -12,18 +12,16 @@ from typing import BinaryIO
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
-from scipy.spatial import KDTree
 
+from parc.pictures.drawn_frames import Frame, drawn_frames
 from parc.pictures.film import Film
 
 CENTISECOND = 0.01  # seconds, in which delays are counted
 LONGEST_DELAY = 2**16 - 1
 COLOURS = 255  # of the palette; one index more is for what stays as it was
-UNCHANGED = 255
+UNCHANGED = UNKNOWN = 255  # of pixels, and of colours that were not looked for yet
 SAMPLES = 8  # frames, evenly spread, from which the palette is made
 BITS = 6  # of each channel that the nearest colour of the palette is looked up by
-
-Frame = UInt8[np.ndarray, "height width 3"]
 
 
 def write_gif(film: Film, frames: Iterable[Frame], path: Path) -> None:
@@ -31,19 +29,16 @@ def write_gif(film: Film, frames: Iterable[Frame], path: Path) -> None:
 
     Delays are whole hundredths of a second; they take turns so that the film as a whole has its own pace.
     """
-    samples = [
-        film.frame(int(number)) for number in np.unique(np.linspace(0, film.num_frames - 1, SAMPLES).astype(int))
-    ]
-    palette = palette_of(samples)
-    nearest = _nearest_colours(palette)
+    samples = np.unique(np.linspace(0, film.num_frames - 1, SAMPLES).astype(int)).tolist()
+    palette = palette_of(list(drawn_frames(film, samples)))
+    table = np.full(2 ** (3 * BITS), UNKNOWN, dtype=np.uint8)
     with path.open("wb") as file:
         file.write(b"GIF89a" + struct.pack("<HHBBB", film.width, film.height, 0b1111_0111, 0, 0))
         file.write(np.concatenate([palette, np.zeros((256 - len(palette), 3), dtype=np.uint8)]).tobytes())
         file.write(b"\x21\xff\x0bNETSCAPE2.0\x03\x01\x00\x00\x00")  # again and again
         shown = np.full((film.height, film.width), UNCHANGED, dtype=np.uint8)
         for frame, delay in zip(frames, film.delays(CENTISECOND), strict=True):
-            cells = (frame >> (8 - BITS)).astype(np.int32)
-            indices = nearest[(cells[..., 0] << 2 * BITS) | (cells[..., 1] << BITS) | cells[..., 2]]
+            indices = _indices_in(palette, frame, table)
             _write_change(file, shown, indices, min(delay, LONGEST_DELAY))
             shown = indices
         file.write(b"\x3b")
@@ -62,11 +57,21 @@ def palette_of(frames: list[Frame]) -> UInt8[np.ndarray, "colours 3"]:
     return np.unique(np.concatenate([chosen, [[255, 255, 255]]]).astype(np.uint8), axis=0)
 
 
-def _nearest_colours(palette: UInt8[np.ndarray, "colours 3"]) -> UInt8[np.ndarray, " cells"]:
-    """Return the index of the colour that is nearest to each cell of a grid over all colours."""
-    levels = np.linspace(0, 255, 2**BITS)  # the ends of the grid are black and white themselves
-    grid = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), axis=-1).reshape(-1, 3)
-    return np.asarray(KDTree(palette.astype(float)).query(grid)[1], dtype=np.uint8)
+def _indices_in(
+    palette: UInt8[np.ndarray, "colours 3"], frame: Frame, table: UInt8[np.ndarray, " cells"]
+) -> UInt8[np.ndarray, "height width"]:
+    """Return the nearest colour of the palette for each pixel, looked up in a table that is filled in as colours come up."""
+    channels = (frame >> (8 - BITS)).astype(np.int32)
+    cells = (channels[..., 0] << 2 * BITS) | (channels[..., 1] << BITS) | channels[..., 2]
+    indices = table[cells]
+    new = np.unique(cells[indices == UNKNOWN])
+    if not len(new):
+        return indices
+    levels = np.round(np.linspace(0, 255, 2**BITS)).astype(int)  # their ends are black and white themselves
+    colours = np.stack([levels[new >> place * BITS & (2**BITS - 1)] for place in (2, 1, 0)], axis=1)
+    distances = sum((colours[:, None, axis] - palette[:, axis].astype(int)) ** 2 for axis in range(3))
+    table[new] = np.argmin(distances, axis=1)
+    return table[cells]
 
 
 def _write_change(

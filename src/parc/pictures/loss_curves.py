@@ -17,6 +17,7 @@ from matplotlib.ticker import LogFormatter
 from scipy import ndimage
 
 from parc.pictures import palette
+from parc.pictures.figure_files import write_figure
 from parc.pictures.metrics import RunMetrics
 from parc.stages.metrics import HELDOUT_ERROR, TARGET_SENSITIVITY, TERM_PREFIX, TERRAIN_SENSITIVITY, TRAIN_LOSS
 
@@ -38,7 +39,7 @@ def draw_loss_curves(runs: list[RunMetrics], path: Path) -> None:
     Raises:
         UserError: the picture cannot be written.
     """
-    palette.write_figure(loss_curves_figure(runs), path)
+    write_figure(loss_curves_figure(runs), path)
 
 
 def loss_curves_figure(runs: list[RunMetrics]) -> Figure:

@@ -11,7 +11,7 @@ from parc.anim.motion_clip import MotionClip
 from parc.pictures.camera import Camera, camera_around, view_axes
 from parc.pictures.palette import EARLY_POSE, LATE_POSE, blend
 from parc.pictures.posed_bodies import PosedBodies, body_shapes, node_shapes, path_shapes, pose_bodies
-from parc.pictures.ray_casting import Shapes, cast_rays, joined
+from parc.pictures.ray_casting import Shapes, joined, nearest_shapes
 from parc.pictures.shading import Rendering, render
 from parc.pictures.terrain_blocks import TerrainBlocks, block_shapes, blocks_near
 
@@ -109,9 +109,9 @@ def _share_seen(
 ) -> Float[np.ndarray, " frames"]:
     """Return the share of the bodies of each frame that the ground does not hide; the lowest ones count as much as all."""
     camera = camera_around(bodies.reshape(-1, 3), axes, 160, 160)
-    hits = cast_rays(ground, camera)
+    _, nearness = nearest_shapes(ground, camera)
     pixels = camera.project(bodies)
     columns, rows = (pixels[..., axis].astype(int).clip(0, 159) for axis in (0, 1))
-    seen = pixels[..., 2] + BODY_RADIUS >= hits.nearness[rows, columns]
+    seen = pixels[..., 2] + BODY_RADIUS >= nearness[rows, columns]
     lowest = np.argsort(bodies[..., 2], axis=1)[:, :LOWEST_BODIES]
     return (seen.mean(axis=1) + np.take_along_axis(seen, lowest, axis=1).mean(axis=1)) / 2

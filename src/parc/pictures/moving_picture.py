@@ -8,7 +8,7 @@ from parc.anim.dataset import ClipEntry
 from parc.anim.motion_clip import MotionClip
 from parc.pictures import palette
 from parc.pictures.captions import losses_in_words, making_in_words, terrain_in_words
-from parc.pictures.film import Film, frames_at, rate_of
+from parc.pictures.film import HIGHEST_RATE, Film, frames_at, rate_of
 from parc.pictures.lettering import shortened, text_width, wrapped, write, write_legend
 from parc.pictures.moving_scene import MovingScene
 
@@ -71,17 +71,26 @@ def film_of_clip(clip: MotionClip, character: Character) -> Film:
     return Film(*SIZE, count, rate, _Cell(clip, character, (rate, count), SIZE).frame)
 
 
-def film_of_clips(clips: list[MotionClip], character: Character, title: str) -> Film:
+def film_of_clips(
+    clips: list[MotionClip],
+    character: Character,
+    title: str,
+    *,
+    size: tuple[int, int] | None = None,
+    highest_rate: float = HIGHEST_RATE,
+) -> Film:
     """Return the film of up to `MOST_CLIPS` motions at once, each as `film_of_clip` shows it; what ends early stays as it ends.
 
     Args:
         clips: the motions, in rows from the upper left.
         character: who moves.
         title: written above them.
+        size: width and height of each, pixels; None for what so many of them have.
+        highest_rate: frames a second at most. Half as many take half as long to draw.
     """
-    rate = max(rate_of(clip.fps) for clip in clips)
+    rate = max(rate_of(clip.fps, highest_rate) for clip in clips)
     count = max(_count(clip, rate) for clip in clips)
-    size = next(size for most, size in CELL_SIZES.items() if len(clips) <= most)
+    size = size or next(size for most, size in CELL_SIZES.items() if len(clips) <= most)
     cells = [_Cell(clip, character, (rate, count), size) for clip in clips]
     columns = COLUMNS.get(len(clips), 4)
     above = LARGE_LINE + BORDER

@@ -1,13 +1,7 @@
-"""Colours that people with any kind of colour vision can tell apart (Okabe and Ito, 2008), and how pictures are written."""
-
-import warnings
-from pathlib import Path
+"""Colours that people with any kind of colour vision can tell apart (Okabe and Ito, 2008)."""
 
 import numpy as np
 from jaxtyping import Float
-from matplotlib.figure import Figure
-
-from parc.configuration.files import write_whole
 
 CONTACT = "#D55E00"
 EARLY_POSE, LATE_POSE = "#7CC4EE", "#14508F"  # poses darken from the first to the last
@@ -34,12 +28,3 @@ def rgb_bytes(colour: str) -> tuple[int, int, int]:
 def blend(start: str, end: str, shares: Float[np.ndarray, " items"]) -> Float[np.ndarray, "items 3"]:
     """Go the shares 0..1 of the way from one colour to another."""
     return rgb(start) + shares[:, None] * (rgb(end) - rgb(start))
-
-
-def write_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as a PNG, whole (see `write_whole`)."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", message="Glyph .* missing"
-        )  # names may have any letters; boxes stand for them
-        write_whole(path, lambda part: figure.savefig(part, format="png", facecolor="white"))

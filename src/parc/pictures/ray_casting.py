@@ -5,13 +5,15 @@ on blocks is full of those. Under an orthographic camera a ray is a pixel, so ra
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import IntEnum
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from parc.pictures.camera import Camera
+
+_SHORTEST = 1e-9  # metres: of a capsule's axis; a sphere's is shorter
 
 
 class Kind(IntEnum):
@@ -77,53 +79,99 @@ def joined(parts: list[Shapes]) -> Shapes:
 
 def cast_rays(shapes: Shapes, camera: Camera) -> Hits:
     """Find what the camera sees at the centre of each of its pixels."""
+    seen, nearness = nearest_shapes(shapes, camera)
+    return Hits(seen, nearness, _normals(shapes, camera, seen, nearness))
+
+
+def nearest_shapes(
+    shapes: Shapes, camera: Camera
+) -> tuple[Int[np.ndarray, "rows columns"], Float[np.ndarray, "rows columns"]]:
+    """Return `Hits.shapes` and `Hits.nearness`, which is all that shadows need."""
     nearness = np.full((camera.height, camera.width), -np.inf)
     seen = np.full((camera.height, camera.width), -1, dtype=np.int64)
-    normals = np.zeros((camera.height, camera.width, 3), dtype=np.float32)
-    for index, box, depth, normal in _all_hits(shapes, camera):
-        nearer = depth > nearness[box]
-        nearness[box][nearer] = depth[nearer]
-        seen[box][nearer] = index
-        normals[box][nearer] = normal if normal.ndim == 1 else normal[nearer]
-    return Hits(seen, nearness, normals @ camera.axes.astype(np.float32))
+    with np.errstate(invalid="ignore"):  # of square roots where rays miss
+        for index, box, depth in _all_hits(shapes, camera):
+            nearer = depth > nearness[box]
+            nearness[box][nearer] = depth[nearer]
+            seen[box][nearer] = index
+    return seen, nearness
 
 
 def pixels_of(shapes: Shapes, camera: Camera) -> Box | None:
     """Return rows and columns of the pixels that may show the shapes; None where the camera sees none of them."""
-    boxes = np.concatenate(_boxes_of(shapes, camera))
+    boxes = np.concatenate(_boxes_of(_turned(shapes, camera), camera))
     boxes = boxes[(boxes[:, 0] < boxes[:, 1]) & (boxes[:, 2] < boxes[:, 3])]
     if not len(boxes):
         return None
     return _slices(np.stack([boxes[:, 0].min(), boxes[:, 1].max(), boxes[:, 2].min(), boxes[:, 3].max()]))
 
 
-Hit = tuple[int, Box, np.ndarray, np.ndarray]
+def _turned(shapes: Shapes, camera: Camera) -> Shapes:
+    """Return the shapes in the camera's axes."""
+    return replace(
+        shapes,
+        **{name: getattr(shapes, name) @ camera.axes.T for name in ("corners", "sides", "starts", "ends")},
+    )
 
 
-def _all_hits(shapes: Shapes, camera: Camera) -> Iterator[Hit]:
-    """Yield each shape's pixels: its index, rows and columns, nearness (minus infinity off it), normals to the camera."""
-    corners, sides = shapes.corners @ camera.axes.T, shapes.sides @ camera.axes.T
-    starts, ends = shapes.starts @ camera.axes.T, shapes.ends @ camera.axes.T
-    normals = np.cross(sides[:, 0], sides[:, 1])
-    boxes_of_faces, boxes_of_capsules = _boxes_of(shapes, camera)
-    for index in np.nonzero(normals[:, 2] > 1e-9 * np.linalg.norm(normals, axis=1))[0]:
+def _all_hits(shapes: Shapes, camera: Camera) -> Iterator[tuple[int, Box, Float[np.ndarray, "rows columns"]]]:
+    """Yield each shape's pixels: its index, rows and columns, and nearness (minus infinity or not a number off it)."""
+    turned = _turned(shapes, camera)
+    boxes_of_faces, boxes_of_capsules = _boxes_of(turned, camera)
+    x, y = _pixel_centres(camera)
+    for index in np.nonzero(_face_normals(turned)[:, 2] > 1e-9)[0]:
         if box := _slices(boxes_of_faces[index]):
-            depth = _meet_parallelogram(corners[index], sides[index], *_pixel_centres(box, camera))
-            yield int(index), box, depth, normals[index] / np.linalg.norm(normals[index])
-    for index, radius in enumerate(shapes.radii):
+            yield (
+                int(index),
+                box,
+                _meet_parallelogram(turned.corners[index], turned.sides[index], x[:, box[1]], y[box[0]]),
+            )
+    for index, radius in enumerate(turned.radii):
         if box := _slices(boxes_of_capsules[index]):
-            pixels = _pixel_centres(box, camera)
-            depth, normal = _meet_capsule(starts[index], ends[index], float(radius), *pixels)
-            yield len(corners) + index, box, depth, normal
+            ends = (turned.starts[index], turned.ends[index])
+            yield len(turned.corners) + index, box, _meet_capsule(*ends, float(radius), x[:, box[1]], y[box[0]])
 
 
-def _boxes_of(shapes: Shapes, camera: Camera) -> tuple[Int[np.ndarray, "faces 4"], Int[np.ndarray, "capsules 4"]]:
-    corners, sides = shapes.corners @ camera.axes.T, shapes.sides @ camera.axes.T
-    all_corners = corners[:, None] + np.stack([0 * sides[:, 0], sides[:, 0], sides[:, 1], sides.sum(1)], axis=1)
+def _normals(
+    shapes: Shapes,
+    camera: Camera,
+    seen: Int[np.ndarray, "rows columns"],
+    nearness: Float[np.ndarray, "rows columns"],
+) -> Float[np.ndarray, "rows columns 3"]:
+    """Return `Hits.normals` of what is seen."""
+    turned = _turned(shapes, camera)
+    normals = np.zeros((*seen.shape, 3), dtype=np.float32)
+    faces = len(turned.corners)
+    on_face = (seen >= 0) & (seen < faces)
+    normals[on_face] = (_face_normals(turned) @ camera.axes)[seen[on_face]]
+    rows, columns = np.nonzero(seen >= faces)
+    capsules = seen[rows, columns] - faces
+    x, y = _pixel_centres(camera)
+    from_start = np.stack([x[0, columns], y[rows, 0], nearness[rows, columns]], axis=1) - turned.starts[capsules]
+    ways = turned.ends - turned.starts
+    lengths = np.linalg.norm(ways, axis=1)
+    axes = ways / np.maximum(lengths, _SHORTEST)[:, None]
+    places = np.einsum("px,px->p", from_start, axes[capsules]).clip(0, lengths[capsules])
+    out = (from_start - places[:, None] * axes[capsules]) / turned.radii[capsules, None]
+    normals[rows, columns] = out @ camera.axes
+    return normals
+
+
+def _face_normals(turned: Shapes) -> Float[np.ndarray, "faces 3"]:
+    """Return the unit normals of parallelograms; zeros of those without area."""
+    normals = np.cross(turned.sides[:, 0], turned.sides[:, 1])
+    lengths = np.linalg.norm(normals, axis=1, keepdims=True)
+    return np.divide(normals, lengths, out=np.zeros_like(normals), where=lengths > 0)
+
+
+def _boxes_of(turned: Shapes, camera: Camera) -> tuple[Int[np.ndarray, "faces 4"], Int[np.ndarray, "capsules 4"]]:
+    sides = turned.sides
+    steps = np.stack([0 * sides[:, 0], sides[:, 0], sides[:, 1], sides.sum(1)], axis=1)
+    all_corners = turned.corners[:, None] + steps
     faces = _pixel_boxes(all_corners.min(1)[:, :2], all_corners.max(1)[:, :2], camera)
-    starts, ends = shapes.starts @ camera.axes.T, shapes.ends @ camera.axes.T
-    radii = shapes.radii[:, None]
-    low, high = np.minimum(starts, ends)[:, :2] - radii, np.maximum(starts, ends)[:, :2] + radii
+    radii = turned.radii[:, None]
+    low = np.minimum(turned.starts, turned.ends)[:, :2] - radii
+    high = np.maximum(turned.starts, turned.ends)[:, :2] + radii
     return faces, _pixel_boxes(low, high, camera)
 
 
@@ -146,11 +194,10 @@ def _slices(box: Int[np.ndarray, " 4"]) -> Box | None:
     return (slice(top, bottom), slice(left, right)) if top < bottom and left < right else None
 
 
-def _pixel_centres(box: Box, camera: Camera) -> tuple[np.ndarray, np.ndarray]:
-    """Return x (one row) and y (one column) of pixel centres in the picture plane, metres."""
-    rows, columns = box
-    x = camera.left + (np.arange(columns.start, columns.stop) + 0.5) / camera.pixels_per_metre
-    y = camera.top - (np.arange(rows.start, rows.stop) + 0.5) / camera.pixels_per_metre
+def _pixel_centres(camera: Camera) -> tuple[Float[np.ndarray, "1 columns"], Float[np.ndarray, "rows 1"]]:
+    """Return x and y of pixel centres in the picture plane, metres."""
+    x = camera.left + (np.arange(camera.width) + 0.5) / camera.pixels_per_metre
+    y = camera.top - (np.arange(camera.height) + 0.5) / camera.pixels_per_metre
     return x[None, :], y[:, None]
 
 
@@ -164,31 +211,26 @@ def _meet_parallelogram(corner: np.ndarray, sides: np.ndarray, x: np.ndarray, y:
     return np.where(inside, corner[2] + along_a * az + along_b * bz, -np.inf)
 
 
-def _meet_capsule(
-    start: np.ndarray, end: np.ndarray, radius: float, x: np.ndarray, y: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the nearness of a capsule's surface, and its normals in the camera's axes.
+def _meet_capsule(start: np.ndarray, end: np.ndarray, radius: float, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the nearness of a capsule's surface; not a number where rays miss it.
 
     The surface is the nearest of two spheres and, between them, the points w + z e_z whose distance from the axis is the
     radius: a quadratic equation in z.
     """
-    length = float(np.linalg.norm(end - start))
-    axis = (end - start) / length if length > 1e-9 else np.zeros(3)
-    x, y = np.broadcast_arrays(x - start[0], y - start[1])
-    along = x * axis[0] + y * axis[1]
-    with np.errstate(invalid="ignore", divide="ignore"):  # the square root is NaN where a ray misses
-        z = np.sqrt(radius**2 - x**2 - y**2)
-        if length > 1e-9:
-            way = end - start
-            z = np.fmax(z, way[2] + np.sqrt(radius**2 - (x - way[0]) ** 2 - (y - way[1]) ** 2))
-        across = 1 - axis[2] ** 2
-        if length > 1e-9 and across > 1e-9:
-            root = np.sqrt((along * axis[2]) ** 2 - across * (x**2 + y**2 - along**2 - radius**2))
-            side = (along * axis[2] + root) / across
-            place = along + side * axis[2]
-            z = np.fmax(z, np.where((place >= 0) & (place <= length), side, np.nan))
-    hit = np.isfinite(z)
-    z = np.where(hit, z, 0.0)
-    nearest = np.clip(along + z * axis[2], 0, length)[..., None] * axis
-    normals = (np.stack([x, y, z], axis=-1) - nearest) / radius
-    return np.where(hit, start[2] + z, -np.inf), normals
+    way = end - start
+    length = float(np.linalg.norm(way))
+    x, y = x - start[0], y - start[1]
+    off = x**2 + y**2
+    z = np.sqrt(radius**2 - off)
+    if length <= _SHORTEST:
+        return start[2] + z
+    z = np.fmax(z, way[2] + np.sqrt(radius**2 - ((x - way[0]) ** 2 + (y - way[1]) ** 2)))
+    axis = way / length
+    across = 1 - axis[2] ** 2
+    if across > 1e-9:
+        along = x * axis[0] + y * axis[1]
+        root = np.sqrt((along * axis[2]) ** 2 - across * (off - along**2 - radius**2))
+        side = (along * axis[2] + root) / across
+        place = along + side * axis[2]
+        z = np.fmax(z, np.where((place >= 0) & (place <= length), side, np.nan))
+    return start[2] + z

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from parc.pictures.camera import Camera, axes_facing, camera_around
-from parc.pictures.ray_casting import Box, Kind, Shapes, cast_rays
+from parc.pictures.ray_casting import Box, Kind, Shapes, cast_rays, nearest_shapes
 
 SAMPLES_PER_SIDE = 2  # rays along each side of a pixel, averaged: smooth edges and fine outlines
 SHADOW_PIXELS = 1800  # along the longer side of the sun's own picture, at most
@@ -51,15 +51,35 @@ class Surfaces:
         """Return what the rays of a box meet; the arrays are views."""
         return Surfaces(*(getattr(self, field.name)[box] for field in fields(Surfaces)))
 
-    def before(self, other: "Surfaces") -> "Surfaces":
-        """Return at each ray what is nearer to the viewer: this, or the other where both are as near."""
-        nearer = self.nearness > other.nearness
-        values = []
+    def copy(self) -> "Surfaces":
+        """Return the same with arrays of its own."""
+        return Surfaces(*(getattr(self, field.name).copy() for field in fields(Surfaces)))
+
+    def put(self, box: Box, others: "Surfaces") -> Bool[np.ndarray, "box_rows box_columns"]:
+        """Let the rays of a box meet others where those are nearer to the viewer, and say where they are. Changes the arrays."""
+        nearer = others.nearness > self.nearness[box]
         for field in fields(Surfaces):
-            value = getattr(other, field.name).copy()
-            value[nearer] = getattr(self, field.name)[nearer]
-            values.append(value)
-        return Surfaces(*values)
+            getattr(self, field.name)[box][nearer] = getattr(others, field.name)[nearer]
+        return nearer
+
+
+@dataclass(frozen=True)
+class SunPlaces:
+    """Where the sun sees points, should nothing be before them.
+
+    Attributes:
+        rows: of the sun's picture; the first or last for points beyond it.
+        columns: likewise.
+        nearness: of the points, metres towards the sun.
+    """
+
+    rows: Int[np.ndarray, "*points"]
+    columns: Int[np.ndarray, "*points"]
+    nearness: Float[np.ndarray, "*points"]
+
+    def part(self, box: Box) -> "SunPlaces":
+        """Return those of a box of points that are laid out as a picture; the arrays are views."""
+        return SunPlaces(self.rows[box], self.columns[box], self.nearness[box])
 
 
 @dataclass(frozen=True)
@@ -69,17 +89,30 @@ class Sunlight:
     Attributes:
         camera: the sun's.
         nearness: of what it sees, metres towards the sun; minus infinity where that is nothing.
+        corner: row and column of the camera's picture at which `nearness` begins, where that is of a part only.
     """
 
     camera: Camera
     nearness: Float[np.ndarray, "rows columns"]
+    corner: tuple[int, int] = (0, 0)
 
-    def reaches(self, points: Float[np.ndarray, "points 3"]) -> Bool[np.ndarray, " points"]:
-        """Say which points of the world lie in the sun; those outside its picture count as its border."""
+    def places(self, points: Float[np.ndarray, "points 3"]) -> SunPlaces:
+        """Return where the sun sees points of the world."""
         columns, rows, nearness = self.camera.project(points).T
-        at_columns = columns.astype(int).clip(0, self.camera.width - 1)
-        at_rows = rows.astype(int).clip(0, self.camera.height - 1)
-        return nearness >= self.nearness[at_rows, at_columns] - SHADOW_STEP
+        return SunPlaces(
+            rows.clip(0, self.camera.height - 1).astype(np.int16),
+            columns.clip(0, self.camera.width - 1).astype(np.int16),
+            nearness,
+        )
+
+    def reaches(self, places: SunPlaces) -> Bool[np.ndarray, "*points"]:
+        """Say which points lie in the sun, as far as is known: beyond a part nothing shades them."""
+        rows, columns = places.rows - self.corner[0], places.columns - self.corner[1]
+        height, width = self.nearness.shape
+        lit = np.ones(rows.shape, dtype=bool)
+        known = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
+        lit[known] = places.nearness[known] >= self.nearness[rows[known], columns[known]] - SHADOW_STEP
+        return lit
 
 
 def render(shapes: Shapes, camera: Camera) -> Rendering:
@@ -91,7 +124,8 @@ def render(shapes: Shapes, camera: Camera) -> Rendering:
     if met.any():
         points = surface_points(surfaces, fine, met)
         sun = sun_camera(points, fine)
-        lit[met] = Sunlight(sun, cast_rays(shapes, sun).nearness).reaches(points)
+        sunlight = Sunlight(sun, nearest_shapes(shapes, sun)[1])
+        lit[met] = sunlight.reaches(sunlight.places(points))
     middle = slice(SAMPLES_PER_SIDE // 2, None, SAMPLES_PER_SIDE)
     return Rendering(shade(surfaces, lit, fine), surfaces.kinds[middle, middle], surfaces.groups[middle, middle])
 
@@ -102,8 +136,8 @@ def look_at(shapes: Shapes, camera: Camera) -> Surfaces:
     return Surfaces(
         nearness=hits.nearness,
         normals=hits.normals,
-        kinds=np.append(shapes.kinds, Kind.BACKGROUND)[hits.shapes],
-        groups=np.append(shapes.groups, -1)[hits.shapes],
+        kinds=np.append(shapes.kinds, Kind.BACKGROUND).astype(np.int8)[hits.shapes],
+        groups=np.append(shapes.groups, -1).astype(np.int32)[hits.shapes],
         colours=np.concatenate([shapes.colours, np.ones((1, 3))]).astype(np.float32)[hits.shapes],
     )
 

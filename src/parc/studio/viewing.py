@@ -11,7 +11,7 @@ import numpy as np
 import viser
 
 from parc.anim.character import Character
-from parc.anim.mirror import MIRRORED
+from parc.anim.mirror import without_mirror_images
 from parc.anim.mjcf import CharacterFile
 from parc.configuration.errors import UserError
 from parc.evaluation.subject import is_of_clips, training_clips_of
@@ -45,8 +45,7 @@ def write_page_of(paths: Sequence[Path], output: Path, char_file: str) -> Path:
     """
     character = CharacterFile(char_file).read()
     found = motions_in(paths)
-    # Mirror images show nothing new.
-    listed = [motion for motion in found if not motion.name.endswith(MIRRORED)] or found
+    listed = without_mirror_images(found, lambda motion: motion.name)
     versions: list[Version] = []
     count = len(listed[0].read(character))
     most = max(1, MOST_ON_A_PAGE // count)

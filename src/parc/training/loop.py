@@ -29,6 +29,7 @@ from parc.stages.progress import Progress, write_progress
 from parc.stages.randomness import seed_of
 from parc.stages.stopping import StopRequest
 from parc.training.batches import batch_at, batches
+from parc.training.previews import Previews
 from parc.training.ranks import Ranks
 from parc.training.run_log import Display, WandbLogger
 from parc.training.state import TrainingState
@@ -47,6 +48,7 @@ class Outputs:
         logger: Weights & Biases, on or off.
         display: the progress bar and the lines.
         heldout: the error on held-out clips, for its rows.
+        previews: moving pictures at its checkpoints.
         checkpoint: turns the state into a checkpoint with its config and provenance.
         continue_command: what to type to go on.
     """
@@ -56,6 +58,7 @@ class Outputs:
     logger: WandbLogger
     display: Display
     heldout: HeldoutError
+    previews: Previews
     checkpoint: Callable[[TrainingState], Checkpoint]
     continue_command: str
 
@@ -90,6 +93,8 @@ def run_loop(
     model = state.model
     if state.step == 0 and outputs:
         _measure_before(state, outputs)
+    if outputs:
+        outputs.previews.draw_newest(state.step // trainer.iters_per_epoch)  # which a stop may have cut short
     ranks.wait_for_first(state.step)
     network: nn.Module = DistributedDataParallel(model) if ranks.count > 1 else model
     weights = list(model.denoiser.parameters())
@@ -137,10 +142,12 @@ def run_loop(
                 speed = steps_here * trainer.batch_size / seconds
                 _end_epoch(state, trainer, outputs, learning_rate, speed)
             state.epoch_sums.zero_()
-            state.epoch_steps, steps_here, epoch_began = 0, 0, time.monotonic()
+            state.epoch_steps, steps_here = 0, 0
             model.denoiser.train()
             if outputs and state.step % (trainer.iters_per_epoch * trainer.epochs_per_checkpoint) == 0:
                 save_epoch_checkpoint(state, trainer, outputs)
+                outputs.previews.draw_newest(state.step // trainer.iters_per_epoch)
+            epoch_began = time.monotonic()
         finished = state.step == trainer.total_steps
         # While steps are skipped, the weights may be on their way to ruin: the last save is left as it is.
         saving = not finished and (stopping or (due and not state.skipped_in_a_row))

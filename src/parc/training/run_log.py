@@ -4,6 +4,7 @@ import logging
 import secrets
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -124,9 +125,28 @@ class WandbLogger:
 
     def add(self, row: dict[str, Any]) -> None:
         """Send the row of an epoch."""
+        self._send(lambda: row, row["step"])
+
+    def add_film(self, name: str, path: Path, step: int) -> None:
+        """Send a moving picture, a .gif.
+
+        Args:
+            name: under which it is shown.
+            path: of the picture.
+            step: of the training that it shows.
+        """
+
+        def video() -> dict[str, Any]:
+            import wandb
+
+            return {name: wandb.Video(str(path), format="gif")}
+
+        self._send(video, step)
+
+    def _send(self, values: Callable[[], dict[str, Any]], step: int) -> None:
         if self.run is not None:
             try:
-                self.run.log(row, step=row["step"])
+                self.run.log(values(), step=step)
             except Exception as error:
                 log.warning(
                     "Weights & Biases is given up (%s); training continues without it", " ".join(str(error).split())

@@ -14,6 +14,7 @@ from parc.motion_generator.mdm_heightfield_contact_motion_sampler import MDMHeig
 from parc.stages.iteration import Iteration
 from parc.stages.settings import Length, RunSettings
 from parc.training.device import refuse_device
+from parc.training.previews import WITHOUT_PREVIEW, Preview
 from parc.training.run_log import WandbLogger
 from parc.training.trainer import LearningRateSchedule, TrainerSettings
 
@@ -36,6 +37,7 @@ class TrainSettings(RunSettings):
         loss: what it is trained on.
         trainer: how it is trained.
         logger: where its metrics go besides its folder.
+        preview: draws moving pictures of what the model does, at checkpoints.
     """
 
     device: MayChange[str]
@@ -49,6 +51,7 @@ class TrainSettings(RunSettings):
     loss: Recipe[MotionLosses]
     trainer: TrainerSettings
     logger: MayChange[Recipe[WandbLogger]]
+    preview: MayChange[Preview] = WITHOUT_PREVIEW  # as older configs were, which have no such key
 
     def __post_init__(self) -> None:
         if self.seed < 0:

@@ -10,6 +10,7 @@ from parc.motion_generator.checkpoint_files import (
 )
 from parc.stages.stage import Stage
 from parc.training.device import find_device
+from parc.training.previews import PREVIEW_FOLDER, PREVIEW_NAME
 from parc.training.ranks import find_ranks
 from parc.training.settings import CONFIG_FILE, LOG_FILE, TrainSettings
 from parc.training.starting import STATISTICS_FILE
@@ -48,6 +49,7 @@ TRAIN = Stage(
     files={
         "": (STATISTICS_FILE, LOG_FILE, "sampler.safetensors"),  # the last one is of version 1
         CHECKPOINT_FOLDER: (LATEST_CHECKPOINT, EPOCH_CHECKPOINT_NAME),
+        PREVIEW_FOLDER: (PREVIEW_NAME,),
     },
     of_the_first=(
         "dataset",

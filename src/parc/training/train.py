@@ -22,6 +22,7 @@ from parc.stages.run_folder import lock_run_folder
 from parc.stages.stopping import StopRequest
 from parc.training.device import compute_deterministically, find_device
 from parc.training.loop import Outputs, run_loop, save_final
+from parc.training.previews import Previews
 from parc.training.ranks import (
     Ranks,
     await_others,
@@ -76,10 +77,11 @@ def train(settings: TrainSettings) -> None:
         _refuse_other_step(settings, state.step, ranks, device)
         _describe(settings, sampler, state, device, ranks)
         split = split.after_training_on(sampler.clip_names, sampler.heldout)
-        with _outputs(settings, sampler, character, clips, split, state, ranks) as outputs:
+        with _outputs(settings, sampler, character, clips, split, state, ranks, stop) as outputs:
             run_loop(state, trainer, sampler, outputs, stop, seed=settings.seed, ranks=ranks, device=device)
             if outputs:
                 save_final(state, trainer, outputs)
+                outputs.previews.draw_final()
                 log.info("trained: %s%s", folder / FINAL_CHECKPOINT, heldout_before_and_after(outputs.metrics.summary))
             ranks.wait_for_first(trainer.total_steps + 1)
             ranks.meet(device)
@@ -140,6 +142,7 @@ def _outputs(
     split: HeldoutSplit,
     state: TrainingState,
     ranks: Ranks,
+    stop: StopRequest,
 ) -> Iterator[Outputs | None]:
     """Open where results go, on rank 0."""
     if not ranks.is_first:
@@ -156,6 +159,9 @@ def _outputs(
             logger=logger,
             display=display,
             heldout=HeldoutError(sampler, state.model),
+            previews=Previews(
+                settings.preview, settings.trainer, settings.folder, logger, stop, state.model.mean.device
+            ),
             checkpoint=lambda state: state.checkpoint(config, character, clips, split, made_by),
             continue_command=continue_command(),
         )

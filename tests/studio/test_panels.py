@@ -9,6 +9,7 @@ import pytest
 import torch
 import viser
 from viser import ClientHandle, GuiEvent, SceneNodePointerEvent
+from viser._messages import SetPositionMessage
 
 from parc.anim.clip_files import read_clip, write_clip
 from parc.configuration.trusted import trust
@@ -153,6 +154,21 @@ def test_what_is_kept_stands_beside_what_is_chosen_next(person):
     assert len(person.studio.scene.grounds) == 1
     person.press("alone")
     assert len(person.studio.scene.motions) == 2
+
+
+def test_a_motion_that_is_alone_again_is_said_to_be_where_its_world_is(person):
+    """Browsers leave a node of a known name where it was, unless they are told where it is."""
+    person.press("next")
+    told = {}
+    scene = person.studio.server.scene
+    queue = scene._queue_scene_message
+    with mock.patch.object(scene, "_queue_scene_message", lambda message: (told.update(where(message)), queue(message))):
+        person.press("previous")
+    assert told["/motions/ground_0"] == told["/motions/motion_0"] == (0.0, 0.0, 0.0)
+
+
+def where(message):
+    return {message.name: message.position} if isinstance(message, SetPositionMessage) else {}
 
 
 @pytest.mark.parametrize("layer", ["contacts", "way of the root, path", "names of bodies", "names of motions"])

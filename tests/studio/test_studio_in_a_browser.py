@@ -225,7 +225,7 @@ def test_mistakes_are_one_line_in_red_and_change_nothing(still, clips, humanoid)
     still.until(lambda: not still.notes(), "the note goes away")
     show(still, "tower")
     set_tool(still, "go there")
-    still.click_picture(0.5, 0.75)  # the low ground before the tower
+    still.click_picture(0.5, 0.85)  # the low ground before the tower
     (note,) = still.until(still.notes, "a note in red")
     assert len(note.splitlines()) == 2
     assert "no way" in note

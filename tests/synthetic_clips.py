@@ -1,5 +1,8 @@
 """Small clips made of random numbers, for tests that need a clip and do not care which."""
 
+from dataclasses import replace
+from typing import Any
+
 import roma
 import torch
 
@@ -44,6 +47,13 @@ def random_clip(
         loop_mode=loop_mode,
         terrain=Heightfield(torch.rand(cells, generator=generator) * 2 - 1, torch.zeros(2), cell_size),
     )
+
+
+def level_clip(character: Character, seed: int = 0, *, cells: tuple[int, int], **changes: Any) -> MotionClip:
+    """Return a `random_clip` over level ground; changes are of its name, or of what a clip has beside motion and terrain."""
+    clip = random_clip(character, seed, cells=cells)
+    level = replace(clip.terrain, heights=torch.zeros(cells))
+    return replace(clip, terrain=level, **changes)
 
 
 def preprocessed(character: Character, clips: list[MotionClip]) -> list:

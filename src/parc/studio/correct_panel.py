@@ -73,10 +73,13 @@ class CorrectPanel:
 
     def _save(self) -> None:
         path: Path = expanded_home(self._file.value)
-        if path.exists():
-            raise UserError(f"{path}: there is such a file already; choose another name")
-        if path.suffix == ".safetensors":
-            path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            if path.exists():
+                raise UserError(f"{path}: there is such a file already; choose another name")
+            if path.suffix == ".safetensors":
+                path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"{path}: cannot be written ({error.strerror})") from error
         write_clip(path, self._studio.clip)
         self._studio.say("Saved", str(path), "green")
         self._name_file()

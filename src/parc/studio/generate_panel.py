@@ -56,6 +56,7 @@ class GeneratePanel:
         listen(studio, self._walk, self._walk_the_path)
         listen(studio, self._again, self._ask_again)
         listen(studio, self._choose, self._go_on_with_chosen)
+        studio.on_choose.append(self._forget)
         tools.add(GO_THERE, self._go_to)
         tools.add("draw a path", self._draw)
         tools.choose(GO_THERE)
@@ -139,6 +140,13 @@ class GeneratePanel:
             if candidate.description == self._choice.value:
                 self._studio.work_on(candidate.version.clip)
         self._choice.visible = self._choose.visible = False
+
+    def _forget(self) -> None:
+        """Begin anew with a motion that was chosen: what was made before has nothing to do with it."""
+        self._places, self._latest, self._proposed = [], None, []
+        for element in (self._choice, self._choose, self._again, self._walk):
+            element.visible = False
+        self._mark()
 
     def _mark(self) -> None:
         """Show the places that were clicked."""

@@ -7,6 +7,7 @@ from jaxtyping import Float, UInt8
 from parc.anim.motion_clip import MotionClip
 from parc.pictures.palette import HIGH_GROUND, LOW_GROUND, blend
 from parc.studio.body_meshes import unit_meshes
+from parc.studio.placing import place
 from parc.terrain.heightfield import Heightfield, cropped
 
 THICKNESS = 0.3  # metres of solid ground below the lowest cell
@@ -41,8 +42,8 @@ class Ground:
             batched_colors=ground_colours(self.terrain),
             flat_shading=True,
             lod="off",
-            position=tuple(offset),
         )
+        place(self.node, offset)
 
     def place_at(self, event: viser.SceneNodePointerEvent) -> Float[np.ndarray, " 3"] | None:
         """Return where the ground was clicked, in the clip's world, metres; None where the click went past it."""

@@ -7,6 +7,7 @@ from parc.motion_synthesis.surroundings import Sight
 from parc.motion_synthesis.what_the_model_sees import WhatTheModelSees, what_the_model_sees
 from parc.pictures.palette import EARLY_POSE, PATH_NODES, SERIES, rgb_bytes
 from parc.studio.moving_character import MovingCharacter
+from parc.studio.placing import place
 from parc.studio.studio import Studio
 
 NAME = "/model_sees"
@@ -46,7 +47,8 @@ class ModelLayer:
         clip = self._studio.clip
         seen = what_the_model_sees(self._sight, clip, min(frame, clip.num_frames - 1), self._nodes_ahead)
         scene, offset = self._studio.server.scene, self._studio.scene.offsets[0]
-        self._base = scene.add_frame(NAME, show_axes=False, position=tuple(offset))
+        self._base = scene.add_frame(NAME, show_axes=False)
+        place(self._base, offset)
         heights = seen.heightmap.flatten(0, 1).numpy() + np.array([0, 0, ABOVE])
         scene.add_point_cloud(
             f"{NAME}/heights",

@@ -9,6 +9,7 @@ from parc.anim.motion_clip import MotionClip
 from parc.pictures.palette import CONTACT, rgb
 from parc.pictures.posed_bodies import IN_CONTACT
 from parc.studio.body_meshes import copies_of, unit_meshes
+from parc.studio.placing import place
 
 
 class MovingCharacter:
@@ -39,7 +40,8 @@ class MovingCharacter:
         shows_contacts: bool = True,
     ) -> None:
         self.num_frames = clip.num_frames
-        self._base = scene.add_frame(name, show_axes=False, position=tuple(offset))
+        self._base = scene.add_frame(name, show_axes=False)
+        place(self._base, offset)
         self._shown = -1
         body_pos, body_rot = character.forward_kinematics(clip.root_pos, clip.root_rot, clip.joint_rot)
         self.body_pos = body_pos.numpy()

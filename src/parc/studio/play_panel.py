@@ -16,6 +16,7 @@ class PlayPanel:
 
     def __init__(self, studio: Studio) -> None:
         self._studio, gui, playback = studio, studio.server.gui, studio.playback
+        self._scrubs = False
         self._frame = gui.add_slider("frame", 0, 1, 1, 0)
         self._play = gui.add_button_group("", [PLAY_OR_PAUSE, BACK, FORWARD])
         with gui.add_folder("How it plays", expand_by_default=False):
@@ -41,11 +42,15 @@ class PlayPanel:
             playback.go_to(playback.frame + (1 if self._play.value == FORWARD else -1))
 
     def _scrub(self) -> None:
-        self._studio.playback.playing = False
-        self._studio.playback.go_to(int(self._frame.value))
+        with self._studio.lock:
+            self._studio.playback.playing = False
+            self._scrubs = True
+            self._studio.playback.go_to(int(self._frame.value))
+            self._scrubs = False
 
     def _show_frame(self, frame: int) -> None:
-        self._frame.value = frame
+        if not self._scrubs:  # a slider that is drawn along is further already, and must not be set back
+            self._frame.value = frame
 
     def _measure(self) -> None:
         self._frame.max = max(1, self._studio.scene.num_frames - 1)

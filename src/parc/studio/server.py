@@ -30,9 +30,8 @@ def running_server(host: str, port: int, label: str) -> Iterator[viser.ViserServ
     server = viser.ViserServer(host, port, label, verbose=False)
     try:
         # The button to share would send the scene through somebody else's server.
-        server.gui.configure_theme(
-            control_layout="collapsible", control_width="large", show_logo=False, show_share_button=False
-        )
+        server.gui.configure_theme(control_width="large", show_logo=False, show_share_button=False)
+        server.gui.main_panel.dock_right()
         yield server
     finally:
         server.stop()

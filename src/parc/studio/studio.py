@@ -16,7 +16,7 @@ from parc.configuration.errors import UserError
 from parc.motion_generator.trained_model import TrainedModel
 from parc.pictures.palette import LATE_POSE
 from parc.studio.motion_list import ListedMotion, Version
-from parc.studio.page import look_at_all
+from parc.studio.page import look_at_all, view_of_all
 from parc.studio.playback import Playback
 from parc.studio.shown_motions import Layers, MotionsInScene
 
@@ -53,6 +53,7 @@ class Studio:
         self.on_click: Callable[[Place], None] | None = None
         self.on_frame: list[Callable[[int], None]] = []
         self.on_show: list[Callable[[], None]] = []
+        self.on_choose: list[Callable[[], None]] = []
         self.scene = MotionsInScene(server, character)
         self.scene.on_ground_click(self._clicked)
         self.playback = Playback(self._show_frame)
@@ -80,6 +81,7 @@ class Studio:
         """
         with self.lock:
             at = self.playback.frame if frame is None else frame
+            looks = looks or len(self.scene.motions) != len(motions)  # they lie elsewhere then
             self.scene.show(motions, self.layers, self.beside)
             self._root = self.scene.root_at(at)
             self.playback.begin(self.scene.num_frames, motions[0].clip.fps, at)
@@ -98,6 +100,8 @@ class Studio:
             if self._undone:
                 self._undone.append(self.scene.motions)
             self.show(motions, looks=True)
+            for notify in self.on_choose:
+                notify()
 
     def show_again(self) -> None:
         """Show the same motions, as layers and arrangement now are."""
@@ -200,5 +204,4 @@ class Studio:
             return
         look_at_all(self.server, self.scene)
         for client in self.server.get_clients().values():
-            client.camera.position = self.server.initial_camera.position
-            client.camera.look_at = self.server.initial_camera.look_at
+            client.camera.position, client.camera.look_at = view_of_all(self.scene, client.camera.aspect)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import viser
 
 from parc.anim.character import Character
 from parc.anim.mirror import without_mirror_images
@@ -84,22 +85,9 @@ def view(
     """
     listed, trained = _listed_with_model(paths, model, model_packages)
     character: Character = trained.character if trained is not None else CharacterFile(char_file).read()
-    pieces = default_pieces()
     folder = paths[0] if paths[0].is_dir() else paths[0].parent
     with running_server(host, port, "parc") as server:
-        studio = Studio(server, character, listed, trained, folder / "studio")
-        PlayPanel(studio)
-        tools = Tools(studio)
-        tabs = server.gui.add_tab_group()
-        sight = ModelLayer(studio, trained or default_sight(), pieces.rollout.nodes_ahead)
-        with tabs.add_tab("Watch"):
-            WatchPanel(studio, pieces.rollout.feet, sight)
-        with tabs.add_tab("Generate"):
-            generating = GeneratePanel(studio, tools, pieces)
-        with tabs.add_tab("Terrain"):
-            TerrainPanel(studio, tools, generating.make_again)
-        with tabs.add_tab("Correct"):
-            CorrectPanel(studio, pieces)
+        studio = studio_with_panels(server, character, listed, trained, folder / "studio")
         studio.playback.start()
         address = f"http://{host}:{server.get_port()}"
         print(f"{len(listed)} motions at {address} (Ctrl+C ends)", flush=True)
@@ -112,6 +100,31 @@ def view(
             pass
         finally:
             studio.playback.stop()
+
+
+def studio_with_panels(
+    server: viser.ViserServer,
+    character: Character,
+    listed: Sequence[ListedMotion],
+    model: TrainedModel | None,
+    folder: Path,
+) -> Studio:
+    """Return a studio with all of its panels, in which time does not pass yet (see `Studio`)."""
+    pieces = default_pieces()
+    studio = Studio(server, character, listed, model, folder)
+    PlayPanel(studio)
+    tools = Tools(studio)
+    tabs = server.gui.add_tab_group()
+    sight = ModelLayer(studio, model or default_sight(), pieces.rollout.nodes_ahead)
+    with tabs.add_tab("Watch"):
+        WatchPanel(studio, pieces.rollout.feet, sight)
+    with tabs.add_tab("Generate"):
+        generating = GeneratePanel(studio, tools, pieces)
+    with tabs.add_tab("Terrain"):
+        TerrainPanel(studio, tools, generating.make_again)
+    with tabs.add_tab("Correct"):
+        CorrectPanel(studio, pieces)
+    return studio
 
 
 def _listed_with_model(

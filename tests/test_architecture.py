@@ -43,3 +43,9 @@ def test_the_list_of_rooms_goes_from_those_that_import_to_those_that_are_importe
     assert sorted(listed) == rooms()
     for room, imported in imports_of_rooms().items():
         assert all(listed.index(room) < listed.index(other) for other in imported), room
+
+
+def test_no_two_files_of_tests_share_a_name():
+    """pytest imports them by name, and would take one for the other."""
+    names = Counter(path.name for path in (REPOSITORY / "tests").rglob("*.py") if path.name != "conftest.py")
+    assert [name for name, count in names.items() if count > 1] == []

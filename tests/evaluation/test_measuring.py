@@ -8,13 +8,14 @@ import pytest
 import torch
 from standing import FEET, FPS, level, standing
 
+from parc.anim.contact_labels import SLOW
 from parc.anim.frames import Frames
 from parc.anim.mirror import mirror_clip
 from parc.anim.motion_clip import LoopMode, MotionClip
 from parc.anim.surface_points import surface_points
 from parc.configuration.composing import pieces_of_option
 from parc.configuration.pieces import make
-from parc.evaluation.measuring import STILL, diversity, measured
+from parc.evaluation.measuring import diversity, measured
 from parc.evaluation.metrics import MOTION_METRICS
 from parc.motion_synthesis.candidates import Candidates, batch_of
 from parc.motion_synthesis.motion_measures import FLOATING, JERKY
@@ -115,7 +116,7 @@ def test_labels_are_right_where_feet_touch_and_missed_where_they_stand_without(h
     assert float(values["label_precision"]) == pytest.approx(100 * (14 + 24) / (20 + 30), rel=1e-5)
     # What stands: frames 6 to 28, whose next frame is the same; the left foot is labelled in 14 of them.
     assert float(values["label_recall"]) == pytest.approx(100 * (14 + 23) / (23 + 23), rel=1e-5)
-    motions.frames.root_pos[..., 0] += 1.1 * STILL * torch.arange(30) / FPS
+    motions.frames.root_pos[..., 0] += 1.1 * SLOW * torch.arange(30) / FPS
     assert values_of(motions, humanoid)["label_recall"].isnan(), "feet that move do not stand"
 
 
@@ -192,7 +193,7 @@ def test_measures_are_those_of_a_plain_computation(humanoid):
             right += is_labelled and near[frame][place]
             if frame + 1 < clip.num_frames:
                 speed = float((middles[frame + 1][place] - middles[frame][place]).norm()) * FPS
-                is_standing = near[frame][place] and speed < STILL
+                is_standing = near[frame][place] and speed < SLOW
                 stands += is_standing
                 noticed += is_standing and is_labelled
         close = {"rel": 1e-3, "abs": 1e-3, "nan_ok": True}

@@ -14,7 +14,7 @@ from parc.terrain.heightfield import laid_end_to_end
 from parc.terrain.nearest_ground import distance_of_groups_above_ground
 
 NEAR = 0.02  # metres from the ground up to which a body may touch it
-SLOW = 0.3  # metres/s up to which a body may stand
+SLOW = 0.2  # metres/s up to which a body may stand
 FRAMES_AT_ONCE = 2048  # keeps memory below 500 MB
 
 

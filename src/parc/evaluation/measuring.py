@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from parc.anim.character import Character
+from parc.anim.contact_labels import SLOW
 from parc.anim.surface_points import BodyPoints
 from parc.evaluation.metrics import MOTION_METRICS
 from parc.motion_synthesis.candidates import Candidates
@@ -15,8 +16,6 @@ from parc.motion_synthesis.motion_measures import FLOATING, IN_CONTACT, middles_
 from parc.motion_synthesis.quality import FrameQuality, quality_of_frames, summed_quality
 from parc.motion_synthesis.selection import Selection
 from parc.terrain.heightfield import Heightfields
-
-STILL = 0.2  # metres/s: a foot near the ground that is slower than this is thought to stand
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,7 @@ def label_accuracy(
 
     Returns:
         Of the feet that are labelled (above `IN_CONTACT`), the share that is on the ground: no more than `FLOATING` above or
-        below it; and of the feet that are on the ground while their middle moves slower than `STILL` to the next frame, the
+        below it; and of the feet that are on the ground while their middle moves slower than `SLOW` to the next frame, the
         share that is labelled. NaN where there are none.
     """
     bodies = torch.tensor(feet, device=motions.path.device)
@@ -104,7 +103,7 @@ def label_accuracy(
     is_labelled = (motions.frames.contacts[..., bodies] > IN_CONTACT) & exists
     is_near = (torch.maximum(frames.distances, frames.depths)[..., bodies] <= FLOATING) & exists
     speed = middles_of(frames, bodies, surface).diff(dim=1).norm(dim=-1) * fps
-    stands = is_near[:, :-1] & (speed < STILL) & exists[:, 1:]
+    stands = is_near[:, :-1] & (speed < SLOW) & exists[:, 1:]
     return _share(is_near, is_labelled), _share(is_labelled[:, :-1], stands)
 
 

@@ -25,6 +25,7 @@ class CorrectPanel:
 
     def __init__(self, studio: Studio, pieces: Pieces) -> None:
         self._studio, self._pieces, gui = studio, pieces, studio.server.gui
+        self._named = ""  # the motion that the file is named after
         self._surface = surface_points(studio.character)
         with gui.add_folder("Contact labels"):
             self._body = gui.add_dropdown("body", studio.character.body_names)
@@ -65,8 +66,10 @@ class CorrectPanel:
         self._studio.propose(both, self._studio.playback.frame)
 
     def _name_file(self) -> None:
-        clip = self._studio.clip
-        number = 0
+        clip, number = self._studio.clip, 0
+        if clip.name == self._named and not Path(self._file.value).exists():
+            return  # it may have been typed
+        self._named = clip.name
         while (path := self._studio.folder / f"{clip.name}_{number}.safetensors").exists():
             number += 1
         self._file.value = str(path)

@@ -1,5 +1,6 @@
 """What is said of a motion beside it: how long it is, how it keeps to the ground, where it came from."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -8,8 +9,8 @@ from parc.anim.character import Character
 from parc.anim.motion_clip import MotionClip
 from parc.anim.surface_points import surface_points
 from parc.motion_synthesis.candidates import batch_of
-from parc.motion_synthesis.motion_measures import measures_of
-from parc.motion_synthesis.quality import quality_of
+from parc.motion_synthesis.motion_measures import summed_measures
+from parc.motion_synthesis.quality import quality_of_frames, summed_quality
 from parc.terrain.heightfield import laid_end_to_end
 
 
@@ -20,18 +21,20 @@ def figures_of(clip: MotionClip, character: Character, feet: Sequence[str]) -> d
     Args:
         clip: to be measured.
         character: who moves.
-        feet: bodies whose contacts count.
+        feet: bodies whose contacts count; a character may lack them.
     """
     motions, terrains = batch_of([clip.frames]), laid_end_to_end([clip.terrain])
     surface = surface_points(character)
-    quality = quality_of(motions, terrains, character, surface, clip.fps)
-    measures = measures_of(motions, terrains, character, surface, clip.fps, feet)
-    slide = float(measures.slide)
+    frames = quality_of_frames(motions, terrains, character, surface)
+    quality = summed_quality(motions, frames, clip.fps)
+    known_feet = [character.body_index(name) for name in feet if name in character.body_names]
+    measures = summed_measures(motions, frames, surface, clip.fps, known_feet)
+    slide = float(measures.slide) if known_feet else float("nan")
     figures = {
         "length": f"{clip.seconds:.1f} s, {clip.num_frames} frames",
         "deepest below ground": f"{100 * float(quality.deepest):.1f} cm",
         "frames over 1 cm deep": f"{100 * float(measures.deep_frames):.0f} %",
-        "feet slide": f"{100 * slide:.1f} cm/s" if slide == slide else "no contact",
+        "feet slide": f"{100 * slide:.1f} cm/s" if not math.isnan(slide) else "no contact",
         "frames with a foot floating": f"{100 * float(measures.floating_frames):.0f} %",
         "jerky frames": f"{100 * float(measures.jerky_frames):.1f} %",
         "fastest body": f"{float(quality.fastest_body):.1f} m/s",

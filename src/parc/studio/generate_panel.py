@@ -69,7 +69,10 @@ class GeneratePanel:
         """
         if self._studio.model is None or self._latest is None:
             return False
-        self._ask(dataclasses.replace(self._latest, terrain=self._studio.clip.terrain))
+        clip = self._studio.clip
+        if not any(clip.root_pos is candidate.version.clip.root_pos for candidate in self._proposed):
+            return False  # what is shown is another motion
+        self._ask(dataclasses.replace(self._latest, terrain=clip.terrain))
         return True
 
     def _go_to(self, place: Place) -> None:
@@ -113,7 +116,8 @@ class GeneratePanel:
 
     def _ask_again(self) -> None:
         if self._latest is not None:
-            self._ask(dataclasses.replace(self._latest, seed=int(self._seed.value), step=self._latest.step + 1))
+            terrain, step = self._studio.clip.terrain, self._latest.step + 1
+            self._ask(dataclasses.replace(self._latest, terrain=terrain, seed=int(self._seed.value), step=step))
 
     def _ask(self, request: MotionRequest) -> None:
         studio = self._studio

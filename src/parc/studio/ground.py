@@ -28,7 +28,7 @@ class Ground:
 
     def __init__(self, scene: viser.SceneApi, name: str, clip: MotionClip, offset: Float[np.ndarray, " 3"]) -> None:
         self.offset = offset
-        self.terrain = clip.terrain if clip.terrain.heights.numel() <= MOST_CELLS else near_the_motion(clip, MARGIN)
+        self.terrain = drawn_terrain(clip)
         centres, half_sides = columns_of(self.terrain)
         mesh = unit_meshes()["boxes"]
         upright = np.tile(np.array([1.0, 0, 0, 0], dtype=np.float32), (len(centres), 1))
@@ -48,6 +48,11 @@ class Ground:
     def place_at(self, event: viser.SceneNodePointerEvent) -> Float[np.ndarray, " 3"] | None:
         """Return where the ground was clicked, in the clip's world, metres; None where the click went past it."""
         return place_on_ray(self.terrain, np.array(event.ray_origin) - self.offset, np.array(event.ray_direction))
+
+
+def drawn_terrain(clip: MotionClip) -> Heightfield:
+    """Return the terrain of a clip; of a large one, the part near the motion."""
+    return clip.terrain if clip.terrain.heights.numel() <= MOST_CELLS else near_the_motion(clip, MARGIN)
 
 
 def near_the_motion(clip: MotionClip, margin: float) -> Heightfield:

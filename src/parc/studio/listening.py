@@ -1,5 +1,6 @@
 """Listening to the elements of panels: what goes wrong is shown, and what takes long is announced."""
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -7,6 +8,8 @@ import viser
 
 from parc.configuration.errors import UserError
 from parc.studio.studio import Studio
+
+log = logging.getLogger(__name__)
 
 Element = viser.GuiInputHandle | viser.GuiButtonHandle | viser.GuiButtonGroupHandle
 
@@ -36,6 +39,9 @@ def reporting(studio: Studio, work: Callable[[], object]) -> None:
         work()
     except UserError as error:
         studio.say("That cannot be done", str(error), "red")
+    except Exception as error:  # whoever clicked is to hear of it, and the studio goes on
+        log.exception("the studio")
+        studio.say("Something went wrong", f"{type(error).__name__}: {error}; the terminal says more", "red")
 
 
 @contextmanager
@@ -47,11 +53,12 @@ def working(studio: Studio, title: str) -> Iterator[None]:
     """
     if not studio.work.acquire(blocking=False):
         raise UserError("something is being made already; wait until it is there")
-    notes = [
-        client.add_notification(title, "This takes a few seconds.", loading=True, with_close_button=False)
-        for client in studio.server.get_clients().values()
-    ]
+    notes = []
     try:
+        for client in studio.server.get_clients().values():
+            notes.append(
+                client.add_notification(title, "This takes a few seconds.", loading=True, with_close_button=False)
+            )
         yield
     finally:
         studio.work.release()

@@ -66,6 +66,13 @@ class ListedMotion:
         return versions
 
 
+def titles_of(motions: Sequence[Version]) -> list[str]:
+    """Return what tells motions that are shown together apart: what they are called, which version they are, or both."""
+    if len({motion.clip.name for motion in motions}) == 1 and all(motion.label for motion in motions):
+        return [motion.label for motion in motions]
+    return [" · ".join(filter(None, [motion.clip.name, motion.label])) for motion in motions]
+
+
 def motions_in(paths: Sequence[Path]) -> list[ListedMotion]:
     """List the motions of some paths without reading them: clips, manifests, folders of clips and of runs.
 
@@ -76,7 +83,7 @@ def motions_in(paths: Sequence[Path]) -> list[ListedMotion]:
         UserError: a path is missing or holds no clips, or a name is no text.
     """
     refuse_missing_paths(paths)
-    return motions_of([(label, _entries(path)) for label, path in _with_labels(paths)])
+    return motions_of([(label, entries_of(path)) for label, path in _with_labels(paths)])
 
 
 def motions_of(sources: Sequence[tuple[str, Sequence[ClipEntry]]]) -> list[ListedMotion]:
@@ -118,7 +125,12 @@ def _with_labels(paths: Sequence[Path]) -> list[tuple[str, Path]]:
     return list(zip(names if len(set(names)) == len(names) else map(str, paths), paths, strict=True))
 
 
-def _entries(path: Path) -> list[ClipEntry]:
+def entries_of(path: Path) -> list[ClipEntry]:
+    """Return the clips of a clip, a manifest or a folder, without reading them.
+
+    Raises:
+        UserError: there are none, or a name is no text.
+    """
     try:
         return ClipDataset([str(path)], 2, 1, 1, halved_classes=[]).entries()
     except UserError as error:

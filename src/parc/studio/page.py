@@ -53,7 +53,7 @@ def write_page(path: Path, motions: Sequence[Version], character: Character, tit
         recording = server.get_scene_serializer()
         for frame in range(scene.num_frames):
             scene.at(frame)
-            recording.insert_sleep(1 / shown[0].clip.fps)
+            recording.insert_sleep(1 / scene.fps)
         recording.insert_sleep(STAYS)
         page = recording.as_html()
     write_text_whole(path, _with_caption(page, title))

@@ -1,8 +1,11 @@
 """Time in the viewer: which frame is shown, and how it goes on."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable
+
+log = logging.getLogger(__name__)
 
 TICKS_PER_SECOND = 30  # of which a browser draws each
 
@@ -69,5 +72,8 @@ class Playback:
         latest = time.monotonic()
         while not self._ends.wait(1 / TICKS_PER_SECOND):
             now = time.monotonic()
-            self.pass_time(now - latest)
+            try:
+                self.pass_time(now - latest)
+            except Exception:  # a frame that cannot be drawn is no reason to stop time
+                log.exception("the studio")
             latest = now

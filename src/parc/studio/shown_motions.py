@@ -9,8 +9,8 @@ from jaxtyping import Float
 
 from parc.anim.character import Character
 from parc.pictures.palette import PATH_NODES, ROOT_PATH, rgb_bytes
-from parc.studio.ground import Ground
-from parc.studio.motion_list import Version
+from parc.studio.ground import Ground, drawn_terrain
+from parc.studio.motion_list import Version, titles_of
 from parc.studio.moving_character import MovingCharacter
 
 BASE = "/motions"  # node that all others are below
@@ -57,8 +57,14 @@ class MotionsInScene:
 
     @property
     def num_frames(self) -> int:
-        """Frames of the longest motion."""
-        return max((motion.clip.num_frames for motion in self.motions), default=1)
+        """Frames of the longest motion, at the rate of the first."""
+        seconds = max((motion.clip.seconds for motion in self.motions), default=0.0)
+        return max(1, round(seconds * self.fps))
+
+    @property
+    def fps(self) -> float:
+        """Frames a second of the first motion, which are those that are counted."""
+        return self.motions[0].clip.fps if self.motions else 1.0
 
     def on_ground_click(self, callback: Callable[[int, viser.SceneNodePointerEvent], None]) -> None:
         """Have a function called with the number of the motion on whose ground was clicked."""
@@ -98,16 +104,21 @@ class MotionsInScene:
     def at(self, frame: int) -> None:
         """Take the pose of a frame; motions that are over stay in their last one."""
         for number, moving in enumerate(self.characters):
-            moving.show(frame)
-            shown = min(frame, moving.num_frames - 1)
+            shown = self._own_frame(number, frame)
+            moving.show(shown)
             if self._labels:
                 place = moving.body_pos[shown, 0] + self.offsets[number]
                 self._labels[number].position = (*place[:2], place[2] + LABEL_HEIGHT)
         for number, labels in self._joint_names:
             moving = self.characters[number]
-            shown = min(frame, moving.num_frames - 1)
+            shown = self._own_frame(number, frame)
             for label, place in zip(labels, moving.body_pos[shown] + self.offsets[number], strict=True):
                 label.position = tuple(place)
+
+    def _own_frame(self, number: int, frame: int) -> int:
+        """Return the frame that a motion is at when the first one is at a frame."""
+        clip = self.motions[number].clip
+        return min(round(frame * clip.fps / self.fps), clip.num_frames - 1)
 
     def root_at(self, frame: int) -> Float[np.ndarray, " 3"]:
         """Return where the root of the first motion is in the scene, metres."""
@@ -153,9 +164,8 @@ class MotionsInScene:
                     point_shape="circle",
                 )
         if layers.labels:
-            is_known = motion.label and len({other.clip.name for other in self.motions}) == 1
-            text = motion.label if is_known else " · ".join(filter(None, [motion.clip.name, motion.label]))
-            self._labels.append(self.scene.add_label(f"{BASE}/label_{number}", text, font_screen_scale=0.8))
+            title = titles_of(self.motions)[number]
+            self._labels.append(self.scene.add_label(f"{BASE}/label_{number}", title, font_screen_scale=0.8))
         if layers.joint_names:
             labels = [
                 self.scene.add_label(
@@ -174,10 +184,9 @@ def offsets_beside(motions: Sequence[Version]) -> Float[np.ndarray, "motions 3"]
     """
     if len(motions) == 1:
         return np.zeros((1, 3))
-    lows = np.stack([motion.clip.terrain.min_point.numpy() for motion in motions])
-    sizes = np.stack(
-        [np.array(motion.clip.terrain.heights.shape) * motion.clip.terrain.cell_size for motion in motions]
-    )
+    terrains = [drawn_terrain(motion.clip) for motion in motions]
+    lows = np.stack([terrain.min_point.numpy() for terrain in terrains])
+    sizes = np.stack([np.array(terrain.heights.shape) * terrain.cell_size for terrain in terrains])
     across = int(np.ceil(np.sqrt(len(motions))))
     column, row = np.arange(len(motions)) % across, np.arange(len(motions)) // across
     cell = sizes.max(0) + GAP

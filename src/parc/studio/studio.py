@@ -84,7 +84,7 @@ class Studio:
             looks = looks or len(self.scene.motions) != len(motions)  # they lie elsewhere then
             self.scene.show(motions, self.layers, self.beside)
             self._root = self.scene.root_at(at)
-            self.playback.begin(self.scene.num_frames, motions[0].clip.fps, at)
+            self.playback.begin(self.scene.num_frames, self.scene.fps, at)
             if looks:
                 self._look()
             for notify in self.on_show:
@@ -147,10 +147,15 @@ class Studio:
         """Change the motion that is worked on.
 
         Raises:
-            UserError: whatever the change raises; nothing is changed then.
+            UserError: whatever the change raises, or something is being made of the motion; nothing is changed then.
         """
         with self.lock:
-            self.work_on(change(self.clip))
+            if self.work.locked():
+                raise UserError("something is being made of this motion; wait until it is there")
+            clip = change(self.clip)
+            # Losses say how good the motion was as it was made.
+            made = None if clip.made is None else dataclasses.replace(clip.made, losses={})
+            self.work_on(dataclasses.replace(clip, made=made))
 
     def set_layers(self, **shown: bool) -> None:
         """Show or hide layers (see `Layers`)."""

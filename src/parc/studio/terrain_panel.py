@@ -48,6 +48,7 @@ class TerrainPanel:
         tools.add("put a box", lambda place: self._with_two(place, self._box))
         tools.add("put stairs", lambda place: self._with_two(place, self._stairs))
         tools.on_change(self._forget_first)
+        studio.on_choose.append(self._forget_first)
 
     def _raise(self, place: Place) -> None:
         self._change(lambda terrain: raised(terrain, _flat(place), self._radius.value, self._height.value))

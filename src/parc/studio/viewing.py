@@ -1,6 +1,5 @@
 """From paths to a page or to the studio: what `python -m parc.view` does."""
 
-import contextlib
 import logging
 import time
 import webbrowser
@@ -14,14 +13,16 @@ from parc.anim.character import Character
 from parc.anim.mirror import without_mirror_images
 from parc.anim.mjcf import CharacterFile
 from parc.configuration.errors import UserError
+from parc.evaluation.settings import MOTIONS_FOLDER
 from parc.evaluation.subject import is_of_clips, training_clips_of
+from parc.motion_generator.checkpoint_files import newest_checkpoint
 from parc.motion_generator.trained_model import TrainedModel, load_trained_model
 from parc.motion_synthesis.generated import read_generated
 from parc.motion_synthesis.what_the_model_sees import default_sight
 from parc.studio.correct_panel import CorrectPanel
 from parc.studio.generate_panel import GeneratePanel
 from parc.studio.model_layer import ModelLayer
-from parc.studio.motion_list import ListedMotion, Version, motions_in, motions_of, refuse_missing_paths
+from parc.studio.motion_list import ListedMotion, Version, entries_of, motions_in, motions_of, refuse_missing_paths
 from parc.studio.motion_requests import default_pieces
 from parc.studio.page import write_page
 from parc.studio.play_panel import PlayPanel
@@ -44,7 +45,7 @@ def write_page_of(paths: Sequence[Path], output: Path, char_file: str) -> Path:
         UserError: a path holds no clips, a clip is broken, or the page cannot be written.
     """
     character = CharacterFile(char_file).read()
-    found = motions_in(paths)
+    found = _listed(paths)
     listed = without_mirror_images(found, lambda motion: motion.name)
     versions: list[Version] = []
     count = len(listed[0].read(character))
@@ -83,13 +84,12 @@ def view(
     Raises:
         UserError: a path holds no clips, the model is none, or nothing can listen there.
     """
-    listed, trained = _listed_with_model(paths, model, model_packages)
+    listed, trained = _listed(paths), _model_of(paths[0], model, model_packages)
     character: Character = trained.character if trained is not None else CharacterFile(char_file).read()
-    folder = paths[0] if paths[0].is_dir() else paths[0].parent
     with running_server(host, port, "parc") as server:
-        studio = studio_with_panels(server, character, listed, trained, folder / "studio")
+        studio = studio_with_panels(server, character, listed, trained, Path("studio"))
         studio.playback.start()
-        address = f"http://{host}:{server.get_port()}"
+        address = f"http://{f'[{host}]' if ':' in host else host}:{server.get_port()}"
         print(f"{len(listed)} motions at {address} (Ctrl+C ends)", flush=True)
         if opens_browser:
             webbrowser.open(address)
@@ -127,27 +127,37 @@ def studio_with_panels(
     return studio
 
 
-def _listed_with_model(
-    paths: Sequence[Path], model: Path | None, model_packages: Sequence[str]
-) -> tuple[list[ListedMotion], TrainedModel | None]:
-    """Return the motions of some paths, and the model that is asked for, or that the first path is or was made by.
+def _listed(paths: Sequence[Path]) -> list[ListedMotion]:
+    """Return the motions of some paths; of a training run, the clips that it was trained on, and those of its evaluations.
 
-    Of a training run, the motions are the clips that it was trained on, and those that lie in its folder.
+    Raises:
+        UserError: there are none.
     """
-    first = paths[0]
     refuse_missing_paths(paths)
-    if is_of_clips(first):
-        generated = read_generated(first) if first.is_dir() else None
-        if model is None and generated is not None and Path(generated.model).is_file():
-            model = Path(generated.model)
-        trained = None if model is None else load_trained_model(model, packages=model_packages)
-        return motions_in(paths), trained
-    trained = load_trained_model(model or first, packages=model_packages)
-    clips = training_clips_of(load_trained_model(first, packages=model_packages).path, MOST_LISTED)
-    listed = [] if clips is None else motions_of([("", clips.entries)])
-    with contextlib.suppress(UserError):  # it need not hold any
-        listed += motions_in([first])
-    listed += motions_in(paths[1:]) if paths[1:] else []
+    run = paths[0]
+    if is_of_clips(run):
+        return motions_in(paths)
+    newest = newest_checkpoint(run) if run.is_dir() else None
+    clips = training_clips_of(run if newest is None else newest[0], MOST_LISTED)
+    sources = [] if clips is None else [("", clips.entries)]
+    for folder in sorted(run.glob(f"evaluation/**/{MOTIONS_FOLDER}")):
+        # Evaluations of one model give their motions the same names: they went over the same ground.
+        sources.append((str(folder.parent.relative_to(run)), entries_of(folder)))
+    listed = motions_of(sources) + (motions_in(paths[1:]) if paths[1:] else [])
     if not listed:
-        raise UserError(f"{first}: the clips that it was trained on are gone; give clips to begin with as another PATH")
-    return listed, trained
+        raise UserError(f"{run}: the clips that it was trained on are gone; give clips to begin with as another PATH")
+    return listed
+
+
+def _model_of(path: Path, model: Path | None, model_packages: Sequence[str]) -> TrainedModel | None:
+    """Return the model that is asked for; without one, the one that a path is or was made by, where it can be loaded."""
+    if model is not None or not is_of_clips(path):
+        return load_trained_model(model or path, packages=model_packages)
+    generated = read_generated(path) if path.is_dir() else None
+    if generated is None or not Path(generated.model).is_file():
+        return None
+    try:
+        return load_trained_model(Path(generated.model), packages=model_packages)
+    except UserError as error:
+        log.warning("nothing can be made here: the model of these motions cannot be loaded (%s)", error)
+        return None

@@ -7,7 +7,7 @@ from parc.configuration.errors import UserError
 from parc.studio.figures import as_table, figures_of
 from parc.studio.listening import listen
 from parc.studio.model_layer import ModelLayer
-from parc.studio.motion_list import ListedMotion, Version
+from parc.studio.motion_list import ListedMotion, Version, titles_of
 from parc.studio.studio import Studio
 
 PAGE_SIZE = 20  # motions of the list that are read and shown at once
@@ -87,8 +87,8 @@ class WatchPanel:
         ]
         self._page.value = 1
 
-    def _show_page(self) -> None:
-        """Show a page of the list, and the first motion of it."""
+    def _show_page(self, by: int = 1) -> None:
+        """Show a page of the list, and the first motion of it; the last one where one steps back to it."""
         pages = max(1, -(-len(self._found) // PAGE_SIZE))
         self._page.max, self._page.visible = pages, pages > 1
         first = (int(self._page.value) - 1) * PAGE_SIZE
@@ -98,7 +98,7 @@ class WatchPanel:
             self._listing.content = f"No motion of {len(self._studio.motions)} is called so."
             return
         self._choice.options = [motion.name for motion in shown]
-        self._choice.value = shown[0].name
+        self._choice.value = shown[0 if by > 0 else -1].name
         of_all = f"{first + 1} to {first + len(shown)} of {len(self._found)} motions"
         self._listing.content = f"{of_all}\n\n{self._table_of(shown)}"
         self._choose()
@@ -141,7 +141,7 @@ class WatchPanel:
             self._choose()
         elif 1 <= self._page.value + by <= (self._page.max or 1):
             self._page.value += by
-            self._show_page()
+            self._show_page(by)
 
     def _keep(self) -> None:
         self._kept = [*self._studio.scene.motions] if self._more.value == "keep beside" else []
@@ -157,8 +157,5 @@ class WatchPanel:
             known.get(id(motion.clip)) or (motion.clip, figures_of(motion.clip, self._studio.character, self._feet))
             for motion in motions
         ]
-        columns = {
-            motion.label or motion.clip.name: figures
-            for motion, (_, figures) in zip(motions, self._measured, strict=True)
-        }
-        self._figures.content = as_table(columns)
+        figures = (figures for _, figures in self._measured)
+        self._figures.content = as_table(dict(zip(titles_of(motions), figures, strict=True)))

@@ -1,6 +1,8 @@
 """The command line of `python -m parc.evaluate`."""
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import QuotedString
 
 from parc.configuration.errors import UserError
 from parc.evaluation.arguments import as_overrides
@@ -47,6 +49,15 @@ def test_flags_and_their_values_are_no_paths(here):
 def test_names_with_letters_that_hydra_reads_are_quoted(here):
     assert as_overrides(["a,b"]) == ["of='a,b'"]
     assert as_overrides(["it's (mine)"]) == [r"of='it\'s (mine)'"]
+
+
+@pytest.mark.parametrize("name", ["7", "1e3", "true", "null", "dé", "x~", "a b", "-m", "lr=0.1-abcd", "~home"])
+def test_every_folder_that_is_there_is_a_path_and_hydra_reads_it_as_it_is(here, name):
+    (here / name).mkdir()
+    (override,) = as_overrides([name])
+    parsed = OverridesParser.create().parse_override(override)
+    assert (parsed.key_or_group, str(parsed.value())) == ("of", name)
+    assert isinstance(parsed.value(), str | QuotedString)
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,7 @@ def test_a_motion_that_is_sunk_5_cm_is_5_cm_deep_in_every_frame(humanoid):
     assert float(values["penetration_per_point"]) == pytest.approx(
         1000 * float(values["penetration_per_frame"]) / points, rel=1e-5
     )
+    assert float(values["label_precision"]) == 0  # a foot that is buried touches nothing
     # All points of both soles are 5 cm below, and others less.
     foot = soles.points[soles.bodies == humanoid.body_index("left_foot")]
     lowest = int((foot[:, 2] < foot[:, 2].min() + 1e-4).sum())
@@ -183,7 +184,8 @@ def test_measures_are_those_of_a_plain_computation(humanoid):
             for body in range(humanoid.num_bodies):
                 contact += float(clip.contacts[frame, body]) * float(above[surface.bodies == body].min())
             middles.append([points[0, surface.bodies == foot].mean(0) for foot in feet])
-            near.append([float(above[surface.bodies == foot].min()) <= FLOATING for foot in feet])
+            of_feet = [surface.bodies == foot for foot in feet]
+            near.append([max(float(above[foot].min()), float(below[foot].max())) <= FLOATING for foot in of_feet])
         for frame, place in itertools.product(range(clip.num_frames), range(2)):
             is_labelled = float(clip.contacts[frame, feet[place]]) > 0.9
             labelled += is_labelled

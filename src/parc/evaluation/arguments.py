@@ -1,6 +1,7 @@
 """The command line of `python -m parc.evaluate`, which takes paths and --preset beside what every verb takes."""
 
 import os
+import re
 from pathlib import Path
 
 from parc.configuration.errors import UserError
@@ -41,8 +42,8 @@ def as_overrides(arguments: list[str]) -> list[str]:
             others.append(argument.removeprefix("--"))
         elif argument in _FLAGS_WITH_A_VALUE:
             others += [argument, *filter(None, [next(left, None)])]
-        elif argument.startswith(("-", "~")) or "=" in argument:
-            others.append(argument)
+        elif not os.path.exists(argument) and (argument.startswith(("-", "~")) or "=" in argument):  # noqa: PTH110
+            others.append(argument)  # folders of a sweep's runs have = in their names
         else:
             paths.append(argument)
     given = [each for each in others if each.startswith("of=")]
@@ -66,11 +67,16 @@ def _output_dir(paths: list[str]) -> list[str]:
     """Return the override that chooses a folder; none where the one in the config will do: in the folder that is evaluated."""
     if len(paths) > 1:
         together = os.path.commonpath([Path(path).absolute().parent for path in paths])
-        return [f"output_dir={_quoted(f'{together}/evaluation/${{preset.name}}')}"]
+        return [_output_dir_in(together, "")]
     path = Path(paths[0])
     if path.is_dir() or not path.suffix:
         return []
-    return [f"output_dir={_quoted(f'{path.parent}/evaluation/${{preset.name}}_{path.stem}')}"]
+    return [_output_dir_in(str(path.parent), f"_{path.stem}")]
+
+
+def _output_dir_in(folder: str, ending: str) -> str:
+    quote = "" if _is_plain(folder) and _is_plain(f"x{ending}") else "'"
+    return f"output_dir={quote}{_escaped(f'{folder}/evaluation/')}${{preset.name}}{_escaped(ending)}{quote}"
 
 
 def _split(value: str) -> list[str]:
@@ -80,5 +86,14 @@ def _split(value: str) -> list[str]:
 
 def _quoted(path: str) -> str:
     """Return a path as a value that Hydra's grammar takes as it is."""
-    plain = path and all(letter.isalnum() or letter in "/-_.+~${}" for letter in path)
-    return path if plain else "'" + path.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return path if _is_plain(path) else f"'{_escaped(path)}'"
+
+
+def _is_plain(path: str) -> bool:
+    """Say whether Hydra's grammar reads a path as a string without quotes: it may be no number, truth value or null."""
+    is_word = re.fullmatch(r"\.{0,2}/?[A-Za-z_/][A-Za-z0-9_/.-]*", path) is not None
+    return path == "." or (is_word and path.lower() not in ("true", "false", "null", "nan", "inf"))
+
+
+def _escaped(path: str) -> str:
+    return path.replace("\\", "\\\\").replace("'", "\\'")

@@ -74,8 +74,9 @@ def evaluated(settings: EvaluateSettings) -> Evaluated:
     device, of = find_device(settings.device, find_ranks()), Path(settings.of)
     refuse_missing(of)
     if is_of_clips(of):
-        clips = find_clips(of)
-        return Evaluated(of, clips.digest, settings.character.read(), None, clips)
+        clips, character = find_clips(of), settings.character.read()
+        settings.rollout.check_with_character(character)
+        return Evaluated(of, clips.digest, character, None, clips)
     model, digest = find_model(of, device)
     settings.rollout.check_with_model(model)
     most = settings.preset.reference_clips

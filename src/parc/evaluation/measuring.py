@@ -95,14 +95,14 @@ def label_accuracy(
     """Compare contact labels with where the feet are; a foot counts in each frame for itself.
 
     Returns:
-        Of the feet that are labelled (above `IN_CONTACT`), the share that is within `FLOATING` of the ground; and of the feet
-        that are within `FLOATING` of the ground while their middle moves slower than `STILL` to the next frame, the share that
-        is labelled. NaN where there are none.
+        Of the feet that are labelled (above `IN_CONTACT`), the share that is on the ground: no more than `FLOATING` above or
+        below it; and of the feet that are on the ground while their middle moves slower than `STILL` to the next frame, the
+        share that is labelled. NaN where there are none.
     """
     bodies = torch.tensor(feet, device=motions.path.device)
     exists = motions.exists[..., None]
     is_labelled = (motions.frames.contacts[..., bodies] > IN_CONTACT) & exists
-    is_near = (frames.distances[..., bodies] <= FLOATING) & exists
+    is_near = (torch.maximum(frames.distances, frames.depths)[..., bodies] <= FLOATING) & exists
     speed = middles_of(frames, bodies, surface).diff(dim=1).norm(dim=-1) * fps
     stands = is_near[:, :-1] & (speed < STILL) & exists[:, 1:]
     return _share(is_near, is_labelled), _share(is_labelled[:, :-1], stands)

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from parc.anim.character import Character
-from parc.anim.frames import Frames
 from parc.anim.making import Making
 from parc.anim.motion_clip import LoopMode, MotionClip
 from parc.anim.surface_points import BodyPoints, surface_points
@@ -158,13 +157,10 @@ def _as_motions(
     clips: list[MotionClip], settings: EvaluateSettings, character: Character, device: torch.device
 ) -> tuple[Candidates, Tensor]:
     """Return clips as a batch of motions, and where each one's path ends (metres, NaN where it has none)."""
-    frames = [
-        Frames(clip.root_pos, clip.root_rot, clip.joint_rot, clip.contacts).each(lambda values: values.to(device))
-        for clip in clips
-    ]
-    motions = batch_of(frames)
+    motions = batch_of([clip.frames.each(lambda values: values.to(device)) for clip in clips])
     nowhere = torch.full((3,), float("nan"))
-    ends = [nowhere if clip.path_nodes is None else clip.path_nodes[-1] for clip in clips]
+    paths = [clip.path_nodes if clip.path_nodes is not None else nowhere[None] for clip in clips]
+    ends = [nodes[-1] if len(nodes) else nowhere for nodes in paths]
     last_nodes = torch.stack(ends).to(device)
     finished = settings.rollout.have_arrived(character, motions.last_frames, last_nodes)
     return Candidates(motions.frames, motions.num_frames, finished, motions.path), last_nodes

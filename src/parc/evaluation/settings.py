@@ -116,4 +116,4 @@ class EvaluateSettings(RunSettings):
 
     def motion_name(self, kind: str, number: int) -> str:
         """Return the name of the clip of a path's first candidate."""
-        return f"{kind}_seed{self.seed}_{number:06d}"
+        return f"{self.preset.name}_{kind}_seed{self.seed}_{number:06d}"

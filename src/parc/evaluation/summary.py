@@ -76,7 +76,7 @@ def _picks(kinds: list[str], seed: int, draws: int) -> Int[np.ndarray, "draws pa
 def _interval(
     sums: Float[np.ndarray, " paths"], counts: Float[np.ndarray, " paths"], picks: Int[np.ndarray, "draws paths"]
 ) -> tuple[float | None, float | None]:
-    if (counts > 0).sum() < 2:
+    if (counts > 0).sum() < 2 or (picks == picks[0]).all():  # one path of each kind: nothing varies
         return None, None
     drawn = counts[picks].sum(1)
     means = sums[picks].sum(1)[drawn > 0] / drawn[drawn > 0]

@@ -45,7 +45,8 @@ class FrameQuality:
     Attributes:
         penetration: sum over surface points of the distance to the nearest air of points below ground, metres.
         deepest: depth of the deepest surface point below ground, metres.
-        distances: of each body's nearest surface point from the nearest ground, metres.
+        distances: of each body's nearest surface point from the nearest ground, metres; 0 within it.
+        depths: of each body's deepest surface point below ground, metres; 0 above it.
         body_pos: position of each body, metres.
         body_rot: rotation of each body, (x, y, z, w).
     """
@@ -53,6 +54,7 @@ class FrameQuality:
     penetration: Float[Tensor, "batch frames"]
     deepest: Float[Tensor, "batch frames"]
     distances: Float[Tensor, "batch frames bodies"]
+    depths: Float[Tensor, "batch frames bodies"]
     body_pos: Float[Tensor, "batch frames bodies 3"]
     body_rot: Float[Tensor, "batch frames bodies 4"]
 
@@ -74,7 +76,8 @@ def quality_of_frames(
         which = motions.path[item[rows]]
         depths = -signed_distance_below_ground(points, terrains, which)
         distances = distance_of_groups_above_ground(points, surface.bodies, terrains, which)
-        parts.append((depths.sum(1), depths.amax(1), distances, body_pos, body_rot))
+        of_bodies = torch.zeros_like(distances).index_reduce(1, surface.bodies, depths, "amax")
+        parts.append((depths.sum(1), depths.amax(1), distances, of_bodies, body_pos, body_rot))
 
     def by_motion(values: Tensor) -> Tensor:
         whole = values.new_zeros(*exists.shape, *values.shape[1:])

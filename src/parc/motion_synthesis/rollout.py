@@ -81,18 +81,26 @@ class Rollout:
                 f"rollout.new_frames is {self.new_frames}, expected at least the {model.num_previous} previous states of "
                 f"{model.path}"
             )
-        for name in self.feet:
-            if name not in model.character.body_names:
-                raise UserError(
-                    f"rollout.feet: the character of {model.path} has no body '{name}'"
-                    f"{nearest_name(name, model.character.body_names)} (bodies: {', '.join(model.character.body_names)})"
-                )
+        self.check_with_character(model.character)
         try:
             ddim_transitions(self.ddim_timesteps, model.mdm.diffusion.timesteps)
         except UserError as error:
             raise UserError(f"rollout.{error}") from error
         if self.start is not None:
             end_of_clip(Path(self.start), model)
+
+    def check_with_character(self, character: Character) -> None:
+        """Check that a character has the feet.
+
+        Raises:
+            UserError: it has not.
+        """
+        for name in self.feet:
+            if name not in character.body_names:
+                raise UserError(
+                    f"rollout.feet: the character has no body '{name}'{nearest_name(name, character.body_names)} "
+                    f"(bodies: {', '.join(character.body_names)})"
+                )
 
     def roll_out(
         self,

@@ -1,5 +1,6 @@
 """Somebody who uses the studio's panels, for tests that need no browser."""
 
+from typing import Any
 from unittest import mock
 
 import viser
@@ -16,7 +17,7 @@ class Person:
         self.told: list[tuple[str, str, str]] = []
         studio.say = lambda title, text, colour="blue": self.told.append((title, text, colour))
 
-    def element(self, label, kind=viser.GuiInputHandle | viser.GuiButtonHandle | viser.GuiButtonGroupHandle):
+    def element(self, label, kind: Any = viser.GuiInputHandle | viser.GuiButtonHandle | viser.GuiButtonGroupHandle):
         """The element with this label, the first that is shown."""
         elements = self.studio.server.gui._gui_input_handle_from_uuid.values()
         return next(each for each in elements if isinstance(each, kind) and each.label == label and each.visible)

@@ -1,6 +1,7 @@
 """Rooms import only rooms below them, and the picture of that is up to date."""
 
 import re
+from collections import Counter
 
 import pytest
 

@@ -91,7 +91,7 @@ MISTAKES = [
     (
         "+foo=1",
         "foo (override +foo=1): there is no such key; expected one of data_dir, output_dir, device, threads, seed, iteration, "
-        "dataset, character, sampler, model, loss, trainer, logger",
+        "dataset, character, sampler, model, loss, trainer, logger, preview",
     ),
     (
         "+sampler.heightmap.resolution=2",
@@ -392,7 +392,8 @@ MISTAKES = [
     (
         "-m seed=1,2 +foo.bar=3",
         "job 'seed=1 +foo.bar=3': foo (override +foo.bar=3): there is no such key; expected one of data_dir, output_dir, "
-        "device, threads, seed, iteration, dataset, character, sampler, model, loss, trainer, logger; nothing was started",
+        "device, threads, seed, iteration, dataset, character, sampler, model, loss, trainer, logger, preview; "
+        "nothing was started",
     ),
     (
         "-m --config-dir {files}/own model=mdm,misspelled",

@@ -76,6 +76,7 @@ def test_it_measures_prints_draws_and_saves_motions(evaluate, folder, humanoid, 
     assert evaluate("walker.ckpt").code == 0 and "nothing left to do" in caplog.text
 
 
+@pytest.mark.slow
 def test_two_models_meet_the_same_terrains_and_paths(evaluate, shell, folder, humanoid):
     write_walker(shell.folder / "other.ckpt", humanoid, sway=0.3)
     assert evaluate("walker.ckpt", "rollout.guidance_scale=0.1").code == 0
@@ -91,6 +92,7 @@ def test_two_models_meet_the_same_terrains_and_paths(evaluate, shell, folder, hu
     assert found(folder)["all"]["fwd"] != found(other)["all"]["fwd"]
 
 
+@pytest.mark.slow
 def test_a_path_is_the_same_whatever_other_kinds_there_are(evaluate, folder, humanoid, shell):
     assert evaluate("walker.ckpt").code == 0
     assert evaluate("walker.ckpt", "output_dir=alone", quick=[*QUICK, "~terrains.flat", "preset.paths=1"]).code == 0
@@ -100,6 +102,7 @@ def test_a_path_is_the_same_whatever_other_kinds_there_are(evaluate, folder, hum
     torch.testing.assert_close(one.root_pos[:9], two.root_pos[:9], rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_signal_keeps_what_is_measured_and_the_same_command_gives_the_same_result(
     evaluate, folder, shell, monkeypatch
 ):
@@ -152,6 +155,7 @@ def test_clips_that_have_changed_are_refused(evaluate, shell, humanoid, caplog):
     assert evaluate("clips", "overwrite=true", quick=CLIPS).code == 0
 
 
+@pytest.mark.slow
 def test_a_model_is_compared_with_the_clips_that_its_run_trained_on(evaluate, shell, humanoid, caplog):
     run = shell.folder / "run"
     write_clips(shell.folder / "clips", humanoid, count=5)
@@ -176,6 +180,7 @@ def test_a_model_is_compared_with_the_clips_that_its_run_trained_on(evaluate, sh
     assert found(shell.folder / "without")["reference"] is None and "training clips are left out" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_model_that_was_trained_on_is_refused_in_the_same_folder(evaluate, shell, humanoid):
     assert evaluate("walker.ckpt").code == 0
     write_walker(shell.folder / "walker.ckpt", humanoid, sway=0.2)

@@ -92,6 +92,7 @@ def test_the_same_command_makes_what_is_missing_as_it_was(generate, folder, capl
     assert again.code == 0 and "nothing left to do" in caplog.text
 
 
+@pytest.mark.slow
 def test_more_motions_are_added_to_those_that_are_there(generate, folder):
     assert generate("num_motions=3").code == 0  # ends in the middle of a group
     assert generate("num_motions=5").code == 0
@@ -128,6 +129,7 @@ def test_a_signal_keeps_what_is_done_and_the_same_command_makes_the_rest(generat
     assert contents(folder) == contents(folder.parents[2] / "undisturbed")
 
 
+@pytest.mark.slow
 def test_paths_without_an_accepted_candidate_are_given_up_and_said(generate, folder, monkeypatch, caplog):
     choose = Selection.choose
 
@@ -159,6 +161,7 @@ def test_where_nothing_is_accepted_it_says_why_and_saves_nothing(generate, folde
     assert generate("num_motions=2", "overwrite=true").code == 0, "and what it advises can be done"
 
 
+@pytest.mark.slow
 def test_a_group_without_any_motion_is_given_up_and_others_are_made(generate, folder, monkeypatch):
     planned = synthesis.Synthesis._planned
     monkeypatch.setattr(

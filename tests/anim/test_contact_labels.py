@@ -71,8 +71,8 @@ def standing_clip(humanoid, above: float, speed: float = 0.0, ground: float = 0.
         (0.019, 0.0, True),
         (0.021, 0.0, False),
         (-0.05, 0.0, True),
-        (0.0, 0.29, True),
-        (0.0, 0.31, False),
+        (0.0, 0.19, True),
+        (0.0, 0.21, False),
     ],
 )
 def test_feet_are_labelled_where_they_are_on_the_ground_and_slow(humanoid, above, speed, labelled):

@@ -66,7 +66,7 @@ def test_it_measures_prints_draws_and_saves_motions(evaluate, folder, humanoid, 
     assert "the training clips are left out (there is no mdm_config.yaml beside" in caplog.text
     for kind in ("flat", "stairs"):
         saved = sorted((folder / "motions" / kind).iterdir())
-        assert [path.stem for path in saved] == [f"{kind}_seed0_{number:06d}" for number in range(3)]
+        assert [path.stem for path in saved] == [f"quick_{kind}_seed0_{number:06d}" for number in range(3)]
         clip = read_clip(saved[1], humanoid)
         assert clip.path_nodes is not None and clip.made is not None
         assert clip.made.number == 1 and clip.made.model_digest == result["digest"]
@@ -96,7 +96,7 @@ def test_two_models_meet_the_same_terrains_and_paths(evaluate, shell, folder, hu
 def test_a_path_is_the_same_whatever_other_kinds_there_are(evaluate, folder, humanoid, shell):
     assert evaluate("walker.ckpt").code == 0
     assert evaluate("walker.ckpt", "output_dir=alone", quick=[*QUICK, "~terrains.flat", "preset.paths=1"]).code == 0
-    name = "motions/stairs/stairs_seed0_000000.safetensors"
+    name = "motions/stairs/quick_stairs_seed0_000000.safetensors"
     one, two = read_clip(folder / name, humanoid), read_clip(shell.folder / "alone" / name, humanoid)
     torch.testing.assert_close(one.terrain.heights, two.terrain.heights, rtol=0, atol=0)
     torch.testing.assert_close(one.root_pos[:9], two.root_pos[:9], rtol=0, atol=1e-5)

@@ -76,7 +76,7 @@ def quality_of_frames(
         which = motions.path[item[rows]]
         depths = -signed_distance_below_ground(points, terrains, which)
         distances = distance_of_groups_above_ground(points, surface.bodies, terrains, which)
-        of_bodies = torch.zeros_like(distances).index_reduce(1, surface.bodies, depths, "amax")
+        of_bodies = torch.zeros_like(distances).scatter_reduce(1, surface.bodies.expand_as(depths), depths, "amax")
         parts.append((depths.sum(1), depths.amax(1), distances, of_bodies, body_pos, body_rot))
 
     def by_motion(values: Tensor) -> Tensor:

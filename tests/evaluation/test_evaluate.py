@@ -189,7 +189,7 @@ def test_a_model_that_was_trained_on_is_refused_in_the_same_folder(evaluate, she
     answer = evaluate("walker.ckpt", "overwrite=true", "seed=1")
     assert answer.code == 0
     saved = {path.name for path in (shell.folder / "evaluation/quick_walker/motions/flat").iterdir()}
-    assert saved == {f"flat_seed1_{number:06d}.safetensors" for number in range(3)}
+    assert saved == {f"quick_flat_seed1_{number:06d}.safetensors" for number in range(3)}
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def show(browser: Browser, name: str) -> None:
 
 def figures(browser: Browser) -> str:
     """Return what is written in the table of figures, the first that there is."""
-    return browser.one("//table[contains(., 'deepest below ground')]").text
+    return browser.one("//table[contains(., 'over 1 cm deep')]").text
 
 
 def frame(browser: Browser) -> int:

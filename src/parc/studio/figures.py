@@ -31,19 +31,19 @@ def figures_of(clip: MotionClip, character: Character, feet: Sequence[str]) -> d
     measures = summed_measures(motions, frames, surface, clip.fps, known_feet)
     slide = float(measures.slide) if known_feet else float("nan")
     figures = {
-        "length": f"{clip.seconds:.1f} s, {clip.num_frames} frames",
-        "deepest below ground": f"{100 * float(quality.deepest):.1f} cm",
-        "frames over 1 cm deep": f"{100 * float(measures.deep_frames):.0f} %",
+        "length": f"{clip.seconds:.1f} s",
+        "deepest": f"{100 * float(quality.deepest):.1f} cm",
+        "over 1 cm deep": f"{100 * float(measures.deep_frames):.0f} %",
         "feet slide": f"{100 * slide:.1f} cm/s" if not math.isnan(slide) else "no contact",
-        "frames with a foot floating": f"{100 * float(measures.floating_frames):.0f} %",
-        "jerky frames": f"{100 * float(measures.jerky_frames):.1f} %",
+        "a foot floats": f"{100 * float(measures.floating_frames):.0f} %",
+        "jerky": f"{100 * float(measures.jerky_frames):.1f} %",
         "fastest body": f"{float(quality.fastest_body):.1f} m/s",
     }
     if clip.path_nodes is not None and len(clip.path_nodes):
         missed = float((clip.root_pos[-1] - clip.path_nodes[-1])[:2].norm())
-        figures["from the end of the path"] = f"{missed:.2f} m"
+        figures["path's end missed"] = f"{missed:.2f} m"
     if clip.made is not None:
-        figures["made by"] = f"{clip.made.model} ({clip.made.short_digest}), motion {clip.made.number}"
+        figures["made by"] = f"{clip.made.short_digest}, motion {clip.made.number}"
     return figures
 
 

@@ -150,7 +150,7 @@ def test_the_list_is_searched_and_gone_through(window):
 
 
 def test_figures_and_what_the_model_sees_are_shown(still, tmp_path):
-    assert re.search(r"length\s+1\.3 s, 40 frames", figures(still))
+    assert re.search(r"length\s+1\.3 s", figures(still))
     before = still.picture()
     still.click(f"{still.row('what the model sees')}//input")
     still.until(

@@ -41,8 +41,10 @@ def clips(tmp_path_factory, humanoid):
 @pytest.fixture(scope="module")
 def studio(clips, humanoid, tmp_path_factory):
     model = write_walker(tmp_path_factory.mktemp("model") / "walker.ckpt", humanoid, sway=0.02)
-    with running_studio(clips, "--model", model, "--model-package", "walker") as studio:
-        yield studio
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(clips.parent)  # motions are saved where the command is given
+        with running_studio(clips, "--model", model, "--model-package", "walker") as studio:
+            yield studio
 
 
 @pytest.fixture(scope="module")

@@ -55,8 +55,8 @@ class ModelMotions:
         """
         settings, candidates = self.settings, self.settings.rollout.candidates
         planned = [planned_path(settings, kind, number) for number in numbers]
-        ways = paths_of(planned, self._device)
-        which = torch.arange(len(numbers), device=self._device).repeat_interleave(candidates)
+        ways = paths_of(planned, self.model.device)
+        which = torch.arange(len(numbers), device=self.model.device).repeat_interleave(candidates)
         generators = [
             generator_for(settings.seed, f"noise of candidate {candidate} over {kind}", number)
             for number in numbers
@@ -64,8 +64,8 @@ class ModelMotions:
         ]
         began = time.perf_counter()
         motions = settings.rollout.roll_out(self.model, ways, which, generators)
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
+        if self.model.device.type == "cuda":
+            torch.cuda.synchronize(self.model.device)
         seconds = (time.perf_counter() - began) / len(numbers)
         found = measured(
             motions, ways.last_nodes[which], ways.terrains, self.model.character, self._surface, self.model.fps,
@@ -83,11 +83,7 @@ class ModelMotions:
 
     @cached_property
     def _surface(self) -> BodyPoints:
-        return surface_points(self.model.character).to(self._device)
-
-    @property
-    def _device(self) -> torch.device:
-        return self.model.mdm.mean.device
+        return surface_points(self.model.character).to(self.model.device)
 
     def _clip(
         self, name: str, number: int, motions: Candidates, found: Measured, row: int, planned: PlannedPath

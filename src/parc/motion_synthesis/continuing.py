@@ -10,8 +10,8 @@ from parc.anim.surface_points import surface_points
 from parc.configuration.errors import UserError
 from parc.motion_generator.trained_model import TrainedModel
 from parc.motion_synthesis.candidates import paths_of
-from parc.motion_synthesis.motion_measures import measures_of
-from parc.motion_synthesis.quality import quality_of
+from parc.motion_synthesis.motion_measures import summed_measures
+from parc.motion_synthesis.quality import quality_of_frames, summed_quality
 from parc.motion_synthesis.rollout import Rollout
 from parc.motion_synthesis.selection import Selection
 from parc.stages.randomness import generator_for
@@ -92,8 +92,10 @@ def ways_to_go_on(
     path = torch.zeros(len(numbers), dtype=torch.long, device=model.device)
     motions = rollout.roll_out(model, paths, path, generators, start)
     surface = surface_points(model.character.to("cpu")).to(model.device)
-    quality = quality_of(motions, paths.terrains, model.character, surface, model.fps)
-    measures = measures_of(motions, paths.terrains, model.character, surface, model.fps, rollout.feet)
+    measured = quality_of_frames(motions, paths.terrains, model.character, surface)
+    feet = [model.character.body_index(name) for name in rollout.feet]
+    quality = summed_quality(motions, measured, model.fps)
+    measures = summed_measures(motions, measured, surface, model.fps, feet)
     loss, refusals = selection.loss_of(motions, quality).tolist(), selection.refused(motions, quality)
     found = []
     for number in numbers:

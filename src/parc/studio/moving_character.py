@@ -40,8 +40,7 @@ class MovingCharacter:
         shows_contacts: bool = True,
     ) -> None:
         self.num_frames = clip.num_frames
-        self._base = scene.add_frame(name, show_axes=False)
-        place(self._base, offset)
+        place(scene.add_frame(name, show_axes=False), offset)
         self._shown = -1
         body_pos, body_rot = character.forward_kinematics(clip.root_pos, clip.root_rot, clip.joint_rot)
         self.body_pos = body_pos.numpy()
@@ -75,7 +74,3 @@ class MovingCharacter:
         for node, positions, rotations, colours in self._parts:
             node.batched_positions, node.batched_wxyzs = positions[frame], rotations[frame]
             node.batched_colors = colours[frame]
-
-    def remove(self) -> None:
-        """Take the character out of the scene."""
-        self._base.remove()

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 from generating_runs import QUICK, contents
-from walker import write_walker
 
 from command_line import subprocess_environment
+from walker import write_walker
 
 KILLS = int(os.environ.get("PARC_TEST_KILLS", 8))
 HERE = Path(__file__).parent

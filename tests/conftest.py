@@ -1,10 +1,15 @@
 """What all tests share: shapes checked at run time, the shared folder, the humanoid."""
 
 import os
+import signal
 from pathlib import Path
 
 # Tests run beside one another: threads that wait for each other's cores cost more than they bring. Set before torch is there.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A script that starts the tests in the background has them, and all that they start, ignore Ctrl+C; some press it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import pytest
 from jaxtyping import install_import_hook

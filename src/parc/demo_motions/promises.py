@@ -22,6 +22,7 @@ DEEPEST_LIMB = 0.015  # metres below ground of any surface point of a foot or ha
 DEEPEST_BODY = 0.05  # of any other body
 FARTHEST_SLIDE = 0.015  # metres that the centre of a foot's box moves while it stands (promised: 2 cm)
 PEAK_JERK = 10500.0  # metres a cubic second; promised: less than 0.5 % of frames over JERK_BOUND
+FASTEST_END = 0.14  # metres/s of the root in the first and in the last step (promised: 0.15)
 LIMIT_ROOM = 0.005  # radians that every joint DOF keeps from its limits
 
 
@@ -38,6 +39,7 @@ class Measures:
             frames whose contact label is above `IN_CONTACT`, metres.
         peak_jerk: largest third difference of any body's position x fps^3, metres a cubic second.
         jerky_share: share of the frames in which any body is above `JERK_BOUND`.
+        end_speed: of the root in the first or in the last step, whichever is faster, metres a second.
     """
 
     seconds: float
@@ -47,6 +49,7 @@ class Measures:
     foot_slide: float
     peak_jerk: float
     jerky_share: float
+    end_speed: float
 
 
 def measure(clip: MotionClip, character: Character, surface: BodyPoints) -> Measures:
@@ -57,6 +60,7 @@ def measure(clip: MotionClip, character: Character, surface: BodyPoints) -> Meas
     points = surface.placed(positions, rotations)
     depth = (clip.terrain.heights_at(points[..., :2]) - points[..., 2]).amax(0)
     limb = torch.isin(surface.bodies, torch.tensor([character.body_index(name) for name in LIMBS]))
+    speed = clip.root_pos.diff(dim=0).norm(dim=-1) * clip.fps
     jerk = (positions.diff(n=3, dim=0) * clip.fps**3).norm(dim=-1).amax(-1)
     return Measures(
         seconds=clip.seconds,
@@ -69,6 +73,7 @@ def measure(clip: MotionClip, character: Character, surface: BodyPoints) -> Meas
         ),
         peak_jerk=float(jerk.max()),
         jerky_share=float((jerk > JERK_BOUND).float().mean()),
+        end_speed=float(speed[[0, -1]].max()),
     )
 
 
@@ -81,6 +86,7 @@ def broken_promise(measures: Measures) -> str | None:
         "a foot or hand below ground": measures.limb_depth > DEEPEST_LIMB,
         "the body below ground": measures.body_depth > DEEPEST_BODY,
         "a sliding foot": measures.foot_slide > FARTHEST_SLIDE,
+        "a start or a stop that is not soft": measures.end_speed > FASTEST_END,
         "a jerk": measures.peak_jerk > PEAK_JERK,
     }
     return next((promise for promise, broken in promises.items() if broken), None)

@@ -17,6 +17,7 @@ from parc.configuration.composing import pieces_of_option
 from parc.configuration.pieces import make
 from parc.evaluation.measuring import diversity, measured
 from parc.evaluation.metrics import MOTION_METRICS
+from parc.evaluation.settings import CleanMotion
 from parc.motion_synthesis.candidates import Candidates, batch_of
 from parc.motion_synthesis.motion_measures import FLOATING, JERKY
 from parc.motion_synthesis.selection import Selection
@@ -24,20 +25,28 @@ from parc.terrain.heightfield import Heightfield, laid_end_to_end
 from parc.terrain.signed_distance import distance_above_ground, signed_distance_below_ground
 
 SELECTION = make(pieces_of_option("generate", [], ["selection"])["selection"], Selection, "selection")
+CLEAN = CleanMotion(max_body_speed=12.0, max_root_step=0.15, max_depth=0.1)
 
 
 def values_of(motions: Candidates, humanoid, terrains=None, last_nodes=None) -> dict[str, torch.Tensor]:
     terrains = terrains or laid_end_to_end([level()])
     last_nodes = torch.zeros(len(motions.path), 3) if last_nodes is None else last_nodes
     surface = surface_points(humanoid)
-    return measured(motions, last_nodes, terrains, humanoid, surface, FPS, FEET, SELECTION).values
+    return measured(motions, last_nodes, terrains, humanoid, surface, FPS, FEET, SELECTION, CLEAN).values
 
 
 def test_a_motion_that_stands_on_the_ground_has_nothing_wrong(humanoid):
     values = values_of(standing(humanoid), humanoid)
     assert list(values) == list(MOTION_METRICS)
     wrong = {name: float(value) for name, value in values.items() if abs(float(value)) > 1e-3}
-    assert wrong == {"finished": 100, "accepted": 100, "label_precision": 100, "label_recall": 100, "length": 1.0}
+    assert wrong == {
+        "finished": 100,
+        "accepted": 100,
+        "clean": 100,
+        "label_precision": 100,
+        "label_recall": 100,
+        "length": 1.0,
+    }
 
 
 def test_a_motion_that_is_sunk_5_cm_is_5_cm_deep_in_every_frame(humanoid):
@@ -55,6 +64,21 @@ def test_a_motion_that_is_sunk_5_cm_is_5_cm_deep_in_every_frame(humanoid):
     foot = soles.points[soles.bodies == humanoid.body_index("left_foot")]
     lowest = int((foot[:, 2] < foot[:, 2].min() + 1e-4).sum())
     assert 2 * lowest * 0.05 <= float(values["penetration_per_frame"]) < points * 0.05
+
+
+def test_who_arrives_is_clean_unless_it_is_lifted_or_deep(humanoid):
+    motions = standing(humanoid, batch=5)
+    motions = dataclasses.replace(motions, finished=torch.tensor([True, False, True, True, True]))
+    motions.frames.root_pos[2, :, 2] -= 0.11  # deep
+    motions.frames.root_pos[3, 15:, 2] += 0.16  # lifted: a step of the root
+    elbow = humanoid.body_index("left_lower_arm")
+    motions.frames.joint_rot[4, 15, elbow - 1] = torch.tensor(
+        [0.0, 0.0, math.sin(1.2), math.cos(1.2)]
+    )  # a hand at 14 m/s
+    assert values_of(motions, humanoid)["clean"].tolist() == [100, 0, 0, 0, 0]
+    motions.frames.root_pos[2, :, 2] += 0.02
+    motions.frames.root_pos[3, 15:, 2] -= 0.02
+    assert values_of(motions, humanoid)["clean"].tolist() == [100, 0, 100, 100, 0]
 
 
 def test_feet_that_slide_10_cm_a_second_slide_10_cm_a_second(humanoid):
@@ -95,7 +119,7 @@ def test_a_motion_that_ends_a_metre_from_its_last_node_is_a_metre_from_it_seen_f
     values = values_of(motions, humanoid, last_nodes=nodes)
     assert values["fwd"][:2].tolist() == pytest.approx([1.0, 1.0], abs=1e-5)
     assert values["finished"][:2].tolist() == [0, 100] and values["accepted"][:2].tolist() == [0, 100]
-    for name in ("fwd", "finished", "accepted"):
+    for name in ("fwd", "finished", "accepted", "clean"):
         assert values[name][2].isnan(), "a motion without a path has none of that"
 
 

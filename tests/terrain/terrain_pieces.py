@@ -10,11 +10,15 @@ from parc.terrain.path_planner import PathPlanner
 from parc.terrain.terrain_generator import TerrainGenerator
 
 KINDS = {"terrain": TerrainGenerator, "path": PathPlanner}
-RANDOM_TERRAINS = ("boxes", "paths", "stairs")
+RANDOM_TERRAINS = ("blocks", "boxes", "flights", "gaps", "paths", "stairs")
 
 
 def settings_of(option: str) -> dict[str, Any]:
-    return yaml.safe_load((conf_folder() / f"{option}.yaml").read_text())
+    settings = yaml.safe_load((conf_folder() / f"{option}.yaml").read_text())
+    group = option.partition("/")[0]
+    for built_on in settings.pop("defaults", []):
+        settings = {**settings_of(f"{group}/{built_on}"), **settings}
+    return settings
 
 
 def piece(option: str, **changes: Any) -> Any:

@@ -1,5 +1,6 @@
 """Random terrains have the statistics of the paper's, and are functions of the generator that they are drawn from."""
 
+import itertools
 import math
 
 import numpy as np
@@ -145,3 +146,55 @@ def test_four_flights_leave_some_of_the_floor():
     many = terrains("stairs", 200)
     assert 0.1 < (many == 0).mean() < 0.5
     assert many.min() >= -3
+
+
+def lengths_of_runs(values):
+    edges = np.flatnonzero(np.diff(values))
+    return np.diff(edges), values[edges[1:]]
+
+
+def test_blocks_are_never_too_high_to_be_stepped_on():
+    heights = terrains("blocks", 50)
+    assert heights.min() == 0 and 0.3 < heights.max() <= 0.4
+    assert np.abs(np.diff(heights, axis=1)).max() <= 0.4
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_gaps_are_trenches_along_both_axes_between_level_plateaus(seed):
+    heights = terrains("gaps", seed + 1, cells_x=80, cells_y=60)[seed]
+    floor = heights.min()
+    assert -2.0 <= floor <= -1.0 and set(np.unique(heights)) == {floor, 0.0}
+    in_trench = heights < 0
+    rows, columns = in_trench.all(axis=1), in_trench.all(axis=0)
+    assert np.array_equal(in_trench, rows[:, None] | columns)
+    for along in (rows, columns):
+        lengths, is_trench = lengths_of_runs(along)
+        assert len(lengths) > 5
+        assert set(lengths[is_trench]) <= {1, 2, 3} and set(lengths[~is_trench]) <= {5, 6, 7, 8}
+
+
+def test_trenches_are_of_every_width_and_can_be_anywhere():
+    rows = (terrains("gaps", 200) < 0).all(axis=2)
+    lengths = np.concatenate([length[is_trench] for length, is_trench in map(lengths_of_runs, rows)])
+    assert {1, 2, 3} == set(lengths)
+    assert rows[:, 1:].any(axis=0).all()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_flights_go_up_and_down_from_border_to_border_in_even_steps(seed):
+    heights = terrains("flights", seed + 1, cells_x=60, cells_y=60)[seed]
+    profile = heights[:, 0] if (heights == heights[:, :1]).all() else heights[0]
+    assert (heights == profile[:, None]).all() or (heights == profile).all()
+    rises = np.diff(profile).round(4)
+    is_step = rises != 0
+    assert ((np.abs(rises[is_step]) >= 0.12) & (np.abs(rises[is_step]) <= 0.25)).all()
+    edges = np.flatnonzero(np.abs(np.diff(rises)) > 0.01) + 1  # a rise begins, ends, or gives way to another
+    runs = [rises[start:end] for start, end in itertools.pairwise(edges)]
+    assert all(3 <= len(run) <= 6 for run in runs if run[0]) and all(1 <= len(run) <= 4 for run in runs if not run[0])
+
+
+def test_flights_run_along_either_axis_up_and_down():
+    heights = terrains("flights", 60)
+    along_x = (heights == heights[:, :, :1]).all(axis=(1, 2))
+    assert 15 < along_x.sum() < 45
+    assert (heights.max(axis=(1, 2)) > 0.5).any() and (heights.min(axis=(1, 2)) < -0.5).any()

@@ -26,7 +26,8 @@ def test_every_option_makes_its_piece_and_reads_no_file(option):
 def test_the_options_are_those_that_are_promised():
     assert OPTIONS == [
         "path/shortest", "path/waypoints",
-        "terrain/boxes", "terrain/file", "terrain/flat", "terrain/paths", "terrain/stairs",
+        "terrain/blocks", "terrain/boxes", "terrain/file", "terrain/flat", "terrain/flights", "terrain/gaps",
+        "terrain/paths", "terrain/stairs",
     ]  # fmt: skip
 
 
@@ -51,6 +52,10 @@ MISTAKES = [
     ("terrain/paths", {"turn": -0.1}, "terrain.turn is -0.1, expected at least 0"),
     ("terrain/stairs", {"flights": -2}, "terrain.flights is -2, expected at least 0"),
     ("terrain/stairs", {"max_width": 1.0}, "terrain.max_width is 1.0, expected at least min_width (2.0)"),
+    ("terrain/flights", {"min_steps": 0}, "terrain.min_steps is 0, expected at least 1"),
+    ("terrain/flights", {"max_landing": 0}, "terrain.max_landing is 0, expected at least min_landing (1)"),
+    ("terrain/gaps", {"min_width": 0}, "terrain.min_width is 0, expected at least 1"),
+    ("terrain/gaps", {"max_depth": 0.5}, "terrain.max_depth is 0.5, expected at least min_depth (1.0)"),
     ("terrain/file", {}, "terrain.terrain_file: has no value yet; give it one"),
     ("terrain/file", {"terrain_file": "a.png", "height_scale": 0.0}, "terrain.height_scale is 0.0, expected the metres"),
     ("terrain/file", {"terrain_file": "a.png", "cells_y": 0}, "terrain.cells_y is 0, expected at least 1"),

@@ -11,6 +11,7 @@ from parc.anim.character import Character
 from parc.anim.contact_labels import SLOW
 from parc.anim.surface_points import BodyPoints
 from parc.evaluation.metrics import MOTION_METRICS
+from parc.evaluation.settings import CleanMotion
 from parc.motion_synthesis.candidates import Candidates
 from parc.motion_synthesis.motion_measures import FLOATING, IN_CONTACT, middles_of, summed_measures
 from parc.motion_synthesis.quality import FrameQuality, quality_of_frames, summed_quality
@@ -42,6 +43,7 @@ def measured(
     fps: float,
     feet: Sequence[str],
     selection: Selection,
+    clean: CleanMotion,
 ) -> Measured:
     """Measure each motion.
 
@@ -54,6 +56,7 @@ def measured(
         fps: frames a second.
         feet: bodies whose contacts count.
         selection: by which `parc.generate` would accept motions.
+        clean: by which motions count as clean.
     """
     frames = quality_of_frames(motions, terrains, character, surface)
     numbers = [character.body_index(name) for name in feet]
@@ -67,6 +70,7 @@ def measured(
     values = {
         "finished": 100 * _where(has_path, motions.finished),
         "accepted": 100 * _where(has_path, ~refused),
+        "clean": 100 * _where(has_path, clean.holds(motions, quality)),
         "fwd": (last - last_nodes)[:, :2].norm(dim=-1),
         "tpl": quality.penetration,
         "tcl": quality.contact,

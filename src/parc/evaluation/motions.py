@@ -69,7 +69,7 @@ class ModelMotions:
         seconds = (time.perf_counter() - began) / len(numbers)
         found = measured(
             motions, ways.last_nodes[which], ways.terrains, self.model.character, self._surface, self.model.fps,
-            settings.rollout.feet, settings.selection,
+            settings.rollout.feet, settings.selection, settings.clean,
         )  # fmt: skip
         paths, clips = [], []
         for place, (number, way) in enumerate(zip(numbers, planned, strict=True)):
@@ -140,7 +140,9 @@ def measure_clips(
         motions, last_nodes = _as_motions(list(some.values()), settings, on_device, device)
         terrains = laid_end_to_end([clip.terrain for clip in some.values()]).to(device)
         feet = settings.rollout.feet
-        found = measured(motions, last_nodes, terrains, on_device, surface, fps, feet, settings.selection)
+        found = measured(
+            motions, last_nodes, terrains, on_device, surface, fps, feet, settings.selection, settings.clean
+        )
         for place, (number, clip) in enumerate(some.items()):
             its_motions = _motions_of(found, range(place, place + 1))
             paths.append(

@@ -4,11 +4,16 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from jaxtyping import Bool
+from torch import Tensor
+
 from parc.anim.mjcf import CharacterFile
 from parc.configuration.errors import UserError
 from parc.configuration.pieces import Recipe
 from parc.configuration.schema import FilePath, MayChange
 from parc.evaluation.subject import is_of_clips
+from parc.motion_synthesis.candidates import Candidates
+from parc.motion_synthesis.quality import Quality
 from parc.motion_synthesis.rollout import Rollout
 from parc.motion_synthesis.selection import Selection
 from parc.stages.settings import Length, RunSettings
@@ -47,6 +52,31 @@ class Preset:
 
 
 @dataclass(frozen=True)
+class CleanMotion:
+    """What a motion that reaches the end of its path must keep to for counting as clean.
+
+    Attributes:
+        max_body_speed: of any body's origin, metres/s: what is lifted is faster.
+        max_root_step: of the root from a frame to the next, metres.
+        max_depth: of the deepest surface point below ground, metres.
+    """
+
+    max_body_speed: float
+    max_root_step: float
+    max_depth: float
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not value >= 0:
+                raise UserError(f"clean.{name} is {value}, expected 0 or more")
+
+    def holds(self, motions: Candidates, quality: Quality) -> Bool[Tensor, " batch"]:
+        """Say which motions are clean."""
+        is_slow = (quality.fastest_body <= self.max_body_speed) & (quality.largest_step <= self.max_root_step)
+        return motions.finished & is_slow & (quality.deepest <= self.max_depth)
+
+
+@dataclass(frozen=True)
 class EvaluateSettings(RunSettings):
     """The settings of an evaluation.
 
@@ -66,6 +96,7 @@ class EvaluateSettings(RunSettings):
         path: where they go.
         rollout: how candidates are made.
         selection: which of them `parc.generate` would accept.
+        clean: which of them count as clean.
         paths_at_once: paths whose candidates are one batch.
         max_terrains: how many terrains are drawn for a path before it is given up.
         logger: where the results go besides the folder.
@@ -83,6 +114,7 @@ class EvaluateSettings(RunSettings):
     path: PathPlanner
     rollout: Rollout
     selection: Selection
+    clean: CleanMotion
     paths_at_once: int
     max_terrains: int
     logger: MayChange[Recipe[WandbLogger]]

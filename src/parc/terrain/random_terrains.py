@@ -1,10 +1,10 @@
-"""Terrains drawn at random: level ground, boxes, ridges that wander about, flights of stairs."""
+"""Terrains drawn at random: level ground, boxes, ridges that wander about, flights of stairs, gaps."""
 
 import math
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from scipy.ndimage import maximum_filter
 
 from parc.terrain.generators import random_boxes
@@ -145,6 +145,93 @@ class Stairs(MadeOnGrid):
             step_height = random.uniform(self.min_step_height, self.max_step_height)
             heights[on_flight] = (start + step * step_height)[on_flight]
         return self.heightfield(heights)
+
+
+@dataclass(frozen=True)
+class Flights(MadeOnGrid):
+    """Flights of stairs up and down with landings between them, one after the other along x or along y, from border to border.
+
+    Attributes:
+        min_steps: fewest steps of a flight; a step is a cell long.
+        max_steps: most steps of a flight.
+        min_step_height: lowest step, metres; all steps of a flight are alike.
+        max_step_height: highest step, metres.
+        min_landing: shortest landing, cells.
+        max_landing: longest landing, cells.
+    """
+
+    min_steps: int
+    max_steps: int
+    min_step_height: float
+    max_step_height: float
+    min_landing: int
+    max_landing: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        refuse_below(1, min_steps=self.min_steps)
+        refuse_below(0, min_step_height=self.min_step_height, min_landing=self.min_landing)
+        refuse_empty_range("min_steps", self.min_steps, "max_steps", self.max_steps)
+        refuse_empty_range("min_step_height", self.min_step_height, "max_step_height", self.max_step_height)
+        refuse_empty_range("min_landing", self.min_landing, "max_landing", self.max_landing)
+
+    def generate(self, random: np.random.Generator) -> Heightfield:
+        """Return a terrain of flights."""
+        along_x = bool(random.integers(2))
+        rises: list[float] = []
+        while len(rises) < max(self.shape):
+            rises += [0.0] * int(random.integers(self.min_landing, self.max_landing + 1))
+            rise = random.choice([-1, 1]) * random.uniform(self.min_step_height, self.max_step_height)
+            rises += [rise] * int(random.integers(self.min_steps, self.max_steps + 1))
+        levels = np.cumsum(rises)
+        heights = levels[: self.cells_x, None] if along_x else levels[: self.cells_y]
+        return self.heightfield(np.broadcast_to(heights, self.shape).copy())
+
+
+@dataclass(frozen=True)
+class Gaps(MadeOnGrid):
+    """Level plateaus with trenches between them, which run straight from border to border along both axes.
+
+    Attributes:
+        min_width: narrowest trench, cells.
+        max_width: widest trench, cells.
+        min_plateau: shortest side of a plateau, cells.
+        max_plateau: longest side of a plateau, cells.
+        min_depth: of the shallowest trenches, metres; all trenches of a terrain are as deep.
+        max_depth: of the deepest trenches, metres.
+    """
+
+    min_width: int
+    max_width: int
+    min_plateau: int
+    max_plateau: int
+    min_depth: float
+    max_depth: float
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        refuse_below(1, min_width=self.min_width, min_plateau=self.min_plateau)
+        refuse_below(0, min_depth=self.min_depth)
+        refuse_empty_range("min_width", self.min_width, "max_width", self.max_width)
+        refuse_empty_range("min_plateau", self.min_plateau, "max_plateau", self.max_plateau)
+        refuse_empty_range("min_depth", self.min_depth, "max_depth", self.max_depth)
+
+    def generate(self, random: np.random.Generator) -> Heightfield:
+        """Return a terrain of plateaus and trenches."""
+        in_trench = [self._trenches(random, cells) for cells in self.shape]
+        depth = random.uniform(self.min_depth, self.max_depth)
+        return self.heightfield(np.where(in_trench[0][:, None] | in_trench[1], -depth, 0.0))
+
+    def _trenches(self, random: np.random.Generator, cells: int) -> Bool[np.ndarray, " cells"]:
+        """Say which cells along one axis lie in a trench."""
+        in_trench = np.zeros(cells, dtype=bool)
+        # The first plateau may reach beyond the border.
+        place = int(random.integers(1, self.max_plateau + 1))
+        while place < cells:
+            width = int(random.integers(self.min_width, self.max_width + 1))
+            in_trench[place : place + width] = True
+            place += width + int(random.integers(self.min_plateau, self.max_plateau + 1))
+        return in_trench
 
 
 def random_walk(

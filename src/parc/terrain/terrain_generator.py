@@ -73,7 +73,7 @@ def refuse_below(least: int, **settings: float | int) -> None:
             raise UserError(f"terrain.{name} is {value}, expected at least {least}")
 
 
-def refuse_empty_range(low_name: str, low: float, high_name: str, high: float) -> None:
+def refuse_empty_range(low_name: str, low: float | int, high_name: str, high: float | int) -> None:
     """Check that the ends of a range of a terrain's settings are in order.
 
     Raises:

@@ -47,6 +47,7 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         with part.open("rb+") as stream:
             os.fsync(stream.fileno())
         part.chmod(0o666 & ~_umask())
+        refuse_lost_folder(path)  # once more: writing took a while
         part.replace(path)
         _sync_folder(path.parent)
     except OSError as error:

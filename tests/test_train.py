@@ -17,6 +17,7 @@ VARIANTS = [
     ["model=mdm", *TINY_MODEL],
     ["model=mdm_small"],
     ["model=mdm_wide"],
+    ["model=mdm_fast_small"],
     ["model=mdm_rot6d", *TINY_MODEL],
     ["sampler=heightfield_contact_noise", *TINY_MODEL],
     ["sampler=heightfield_contact_none", *TINY_MODEL],

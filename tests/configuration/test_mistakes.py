@@ -380,9 +380,8 @@ MISTAKES = [
     # sweeps with one bad job
     (
         "-m model=mdm,nope",
-        "job 'model=nope': model=nope: there is no such option; expected one of mdm, mdm_rot6d, mdm_small, mdm_wide"
-        + OPTIONS
-        + "; nothing was started",
+        "job 'model=nope': model=nope: there is no such option; expected one of "
+        "mdm, mdm_fast, mdm_fast_small, mdm_rot6d, mdm_small, mdm_wide" + OPTIONS + "; nothing was started",
     ),
     (
         "-m trainer.learning_rate=1e-3,-1 seed=1",

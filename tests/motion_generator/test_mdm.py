@@ -220,6 +220,17 @@ def test_guidance_mixes_what_is_said_without_and_with_previous_states(make_model
     assert (generated(asked, 0.5) - generated(asked)).abs().max() > 1e-4
 
 
+@pytest.mark.parametrize(("scale", "motions"), [(None, 4), (0.0, 4), (0.5, 8), (1.0, 8)])
+def test_without_guidance_each_motion_is_denoised_once_a_step(make_model, monkeypatch, scale, motions):
+    model, counts = make_model().eval(), []
+    denoise = model.denoiser.denoise
+    monkeypatch.setattr(
+        model.denoiser, "denoise", lambda noisy, *given: counts.append(len(noisy)) or denoise(noisy, *given)
+    )
+    model.generate(conditions(), streams(0), [20, 10, 0], guidance_scale=scale)
+    assert counts == [motions] * 3
+
+
 def test_a_stride_that_does_not_start_at_the_last_timestep_is_refused(make_model):
     with pytest.raises(UserError, match="expected a decreasing list"):
         make_model().generate(conditions(), streams(0), ddim_timesteps=[18, 9, 0])

@@ -41,12 +41,13 @@ class Recipe(Generic[T]):
         """Make the piece.
 
         Args:
-            live: the keyword-only arguments of the constructor.
+            live: what there is; the constructor is given what its keyword-only arguments name.
 
         Raises:
             UserError: from the constructor.
         """
-        return self.constructor(**self.arguments, **live)
+        named = inspect.signature(self.constructor).parameters
+        return self.constructor(**self.arguments, **{name: each for name, each in live.items() if name in named})
 
     def __getattr__(self, name: str) -> Any:
         """Return a setting."""

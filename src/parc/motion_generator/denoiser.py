@@ -34,13 +34,14 @@ class Denoiser(nn.Module, ABC):
     """A network that predicts a clean motion from a noisy one and from what it was asked for.
 
     `model.denoiser._target_` names a subclass, and the other keys there are what its constructor takes by position or name.
-    By keyword only, the constructor takes what the network has to fit:
+    By keyword only, the constructor takes what it needs of what the network has to fit:
 
         num_features: numbers a frame.
         num_frames: frames of a window.
         num_previous: frames of it that are previous states, the first ones.
         heightmap_shape: points of the local heightmap along x and y.
         diffusion_timesteps: number of diffusion steps; timesteps are 0 (the least noisy) to this minus 1.
+        ground_below: looks up the ground below the bodies of a noisy motion.
 
     A subclass with a static method `check_settings(**settings)` has its settings checked by it before anything else happens.
     """

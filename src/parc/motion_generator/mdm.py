@@ -1,7 +1,7 @@
 """MDM: the motion diffusion model, its training loss and how it generates."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from parc.configuration.pieces import Recipe
 from parc.motion_generator.denoiser import Conditions, Denoiser
 from parc.motion_generator.diffusion import CosineDiffusion, ddim_transitions
 from parc.motion_generator.features import FeatureStatistics, Motion, MotionFeatures, PosedMotion, RotationType
+from parc.motion_generator.ground_below import GroundBelow
 from parc.motion_generator.local_heightmap import HeightmapGrid
 from parc.motion_generator.losses import MotionLosses, TerrainAndTarget
 from parc.motion_generator.mdm_heightfield_contact_motion_sampler import MotionWindows
@@ -110,6 +111,7 @@ class MDM(nn.Module):
             num_previous=num_previous,
             heightmap_shape=heightmap.shape,
             diffusion_timesteps=diffusion_timesteps,
+            ground_below=GroundBelow(self.features, statistics, heightmap),
         )
         self.register_buffer("mean", statistics.mean, persistent=False)
         self.register_buffer("std", statistics.std, persistent=False)
@@ -290,6 +292,10 @@ class MDM(nn.Module):
         steps = torch.full((len(noisy),), timestep, device=noisy.device)
         if guidance_scale is None:
             return self.denoiser.denoise(noisy, steps, conditions, heightmap_embedding)
+        if guidance_scale == 0:  # no share of what is predicted without previous states
+            given = torch.ones_like(conditions.previous_given)
+            with_previous = replace(conditions, previous_given=given, previous_clean=given)
+            return self.denoiser.denoise(noisy, steps, with_previous, heightmap_embedding)
         both = self.denoiser.denoise(
             noisy.repeat(2, 1, 1),
             steps.repeat(2),

@@ -1,6 +1,7 @@
 """The paper's denoiser: a transformer whose tokens are what a motion was asked for, and its frames."""
 
 import math
+from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
@@ -54,7 +55,7 @@ class MDMTransformer(Denoiser):
         self.num_frames = num_frames
         self.num_previous = num_previous
         self.dropout = dropout
-        self.time_mlp = _mlp(d_model, d_model, d_model)
+        self.time_mlp = mlp(d_model, d_model, d_model)
         self.heightmap_convolutions = nn.Sequential(
             nn.Conv2d(1, 32, 5), nn.LeakyReLU(), nn.Conv2d(32, 32, 5), nn.LeakyReLU(),
             nn.Conv2d(32, 32, 5), nn.LeakyReLU(), nn.Conv2d(32, 64, 4), nn.LeakyReLU(),
@@ -64,10 +65,10 @@ class MDMTransformer(Denoiser):
         )
         self.num_condition_tokens = 1 + rows * columns + 1 + 1
         self.heightmap_embedding = nn.Linear(64 * PATCH * PATCH, d_model)
-        self.target_mlp = _mlp(2, target_mlp_width, d_model)
+        self.target_mlp = mlp(2, target_mlp_width, d_model)
         self.previous_indicator = nn.Embedding(2, d_model)
-        self.motion_mlp = _mlp(num_features, mlp_width, d_model)
-        self.output_mlp = _mlp(d_model, mlp_width, num_features)
+        self.motion_mlp = mlp(num_features, mlp_width, d_model)
+        self.output_mlp = mlp(d_model, mlp_width, num_features)
         self.layers = nn.ModuleList(EncoderLayer(d_model, num_heads, d_hid, dropout) for _ in range(num_layers))
         num_tokens = self.num_condition_tokens + num_frames
         self.register_buffer("time_code", sinusoidal_code(diffusion_timesteps, d_model), persistent=False)
@@ -80,20 +81,7 @@ class MDMTransformer(Denoiser):
         Raises:
             UserError: a size is not positive, or sizes contradict each other; names the key.
         """
-        for name, size in {"d_model": d_model, "num_heads": num_heads, **other_sizes}.items():
-            if size < 1:
-                raise UserError(f"model.denoiser.{name} is {size}, expected at least 1")
-        if d_model % num_heads:
-            raise UserError(
-                f"model.denoiser.num_heads is {num_heads}, which does not divide model.denoiser.d_model ({d_model}); "
-                "expected a divisor"
-            )
-        if d_model % 2:
-            raise UserError(
-                f"model.denoiser.d_model is {d_model}, expected an even width: position codes are pairs of sine and cosine"
-            )
-        if not 0 <= dropout < 1:
-            raise UserError(f"model.denoiser.dropout is {dropout}, expected a share in 0..1, below 1")
+        refuse_sizes(d_model, num_heads, dropout, other_sizes)
 
     @staticmethod
     def check_with_heightmap(heightmap_shape: tuple[int, int]) -> None:
@@ -233,6 +221,28 @@ def _attention(
     return torch.matmul(dropout(torch.softmax(scores, dim=-1), share_dropped), value)
 
 
+def refuse_sizes(d_model: int, num_heads: int, dropout: float, other_sizes: Mapping[str, int]) -> None:
+    """Check the sizes of a transformer.
+
+    Raises:
+        UserError: a size is not positive, or sizes contradict each other; names the key.
+    """
+    for name, size in {"d_model": d_model, "num_heads": num_heads, **other_sizes}.items():
+        if size < 1:
+            raise UserError(f"model.denoiser.{name} is {size}, expected at least 1")
+    if d_model % num_heads:
+        raise UserError(
+            f"model.denoiser.num_heads is {num_heads}, which does not divide model.denoiser.d_model ({d_model}); "
+            "expected a divisor"
+        )
+    if d_model % 2:
+        raise UserError(
+            f"model.denoiser.d_model is {d_model}, expected an even width: position codes are pairs of sine and cosine"
+        )
+    if not 0 <= dropout < 1:
+        raise UserError(f"model.denoiser.dropout is {dropout}, expected a share in 0..1, below 1")
+
+
 def heightmap_tokens_along(axis: str, points: int) -> int:
     """Return how many tokens a heightmap gives along an axis of so many points.
 
@@ -255,5 +265,6 @@ def sinusoidal_code(length: int, width: int) -> Float[Tensor, "length width"]:
     return torch.stack([torch.sin(angles), torch.cos(angles)], dim=-1).flatten(1)
 
 
-def _mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
+def mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
+    """Return a network of one hidden layer of SiLUs."""
     return nn.Sequential(nn.Linear(inputs, hidden), nn.SiLU(), nn.Linear(hidden, outputs))

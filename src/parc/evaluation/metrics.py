@@ -24,7 +24,7 @@ class Metric:
 MOTION_METRICS = {
     "finished": Metric("reached the end of the path", "%"),
     "accepted": Metric("accepted by parc.generate", "%"),
-    "clean": Metric("reached it cleanly: never lifted, never deep", "%"),
+    "clean": Metric("reached it cleanly: not lifted, not deep", "%"),
     "fwd": Metric("FWD: root to last node, at the end", "m"),
     "tpl": Metric("TPL: penetration, summed", "m"),
     "tcl": Metric("TCL: labels off the ground, summed", "m"),

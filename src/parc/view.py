@@ -6,7 +6,7 @@ from pathlib import Path
 from parc.configuration.errors import UserError
 from parc.configuration.paths import expanded_home
 from parc.configuration.program import run_program
-from parc.studio.server import THIS_MACHINE
+from parc.studio.address import THIS_MACHINE
 
 HELP = """Show the motions of PATH in the browser: clips, folders of clips, manifests, folders of runs.
 

@@ -38,8 +38,9 @@ def open_studio(humanoid, pieces):
     """Open a studio on a folder, and let a person in."""
     from person import Person
 
+    from parc.studio.address import THIS_MACHINE
     from parc.studio.motion_list import motions_in
-    from parc.studio.server import THIS_MACHINE, running_server
+    from parc.studio.server import running_server
     from parc.studio.viewing import studio_with_panels
 
     with ExitStack() as stack:

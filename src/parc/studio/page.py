@@ -11,9 +11,10 @@ import viser
 from parc.anim.character import Character
 from parc.configuration.files import write_text_whole
 from parc.pictures.camera import axes_facing
+from parc.studio.address import THIS_MACHINE
 from parc.studio.ground import THICKNESS, near_the_motion
 from parc.studio.motion_list import Version
-from parc.studio.server import THIS_MACHINE, running_server
+from parc.studio.server import running_server
 from parc.studio.shown_motions import Layers, MotionsInScene
 
 MARGIN = 1.2  # metres of ground around each motion

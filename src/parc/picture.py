@@ -1,13 +1,12 @@
 """`python -m parc.picture PATH [PATH...]`: draw a clip, a dataset or runs."""
 
-import argparse
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from parc.configuration.errors import UserError
-from parc.configuration.paths import expanded_home, refuse_undecodable
-from parc.configuration.program import run_program
+from parc.configuration.paths import expanded_home, refuse_missing_clips, refuse_undecodable
+from parc.configuration.program import parser_of_clips, run_program
 
 if TYPE_CHECKING:
     from parc.anim.dataset import ClipEntry
@@ -38,26 +37,12 @@ EXAMPLES = """examples:
 
 def main() -> None:
     """Read the command line and draw."""
-    parser = argparse.ArgumentParser(
-        prog="python -m parc.picture",
-        description=HELP,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "paths", nargs="+", type=expanded_home, metavar="PATH", help="clip, folder of clips, manifest or run"
-    )
+    parser = parser_of_clips("picture", HELP, EXAMPLES)
     parser.add_argument(
         "--output",
         type=expanded_home,
         metavar="FILE",
         help="the picture, a .png, or a moving one (default: ./NAME.png, named after PATH)",
-    )
-    parser.add_argument(
-        "--character",
-        default="humanoid.xml",
-        metavar="FILE.xml",
-        help="MJCF file of the clips' character (default: humanoid.xml, shipped with parc)",
     )
     arguments = parser.parse_args()
     print(draw_picture(arguments.paths, arguments.output, arguments.character))
@@ -86,11 +71,8 @@ def draw_picture(paths: list[Path], output: Path | None = None, char_file: str =
             f"{', '.join(FILM_SUFFIXES[:-1])} or {FILM_SUFFIXES[-1]}"
         )
 
+    refuse_missing_clips(paths)
     for path in paths:
-        if not path.exists():
-            raise UserError(
-                f"{path}: there is no such file or folder; expected a clip, a folder of clips, a manifest or a run's folder"
-            )
         refuse_undecodable(path.resolve().name)  # which is written on the picture
     paths = [path.parent if path.name == METRICS_FILE else path for path in paths]
     runs = [path for path in paths if (path / METRICS_FILE).is_file()]

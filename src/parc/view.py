@@ -1,11 +1,10 @@
 """`python -m parc.view PATH [PATH...]`: motions in the browser, to watch, make and correct; or a page that plays them."""
 
-import argparse
 from pathlib import Path
 
 from parc.configuration.errors import UserError
 from parc.configuration.paths import expanded_home
-from parc.configuration.program import run_program
+from parc.configuration.program import parser_of_clips, run_program
 from parc.studio.address import THIS_MACHINE
 
 HELP = """Show the motions of PATH in the browser: clips, folders of clips, manifests, folders of runs.
@@ -23,15 +22,7 @@ EXAMPLES = """examples:
 
 def main() -> None:
     """Read the command line and show the motions."""
-    parser = argparse.ArgumentParser(
-        prog="python -m parc.view",
-        description=HELP,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "paths", nargs="+", type=expanded_home, metavar="PATH", help="clip, folder of clips, manifest or run"
-    )
+    parser = parser_of_clips("view", HELP, EXAMPLES)
     parser.add_argument(
         "--html", type=expanded_home, metavar="FILE.html", help="write a page that plays them, and show nothing"
     )
@@ -52,12 +43,6 @@ def main() -> None:
         "--port", type=int, default=8080, help="port to listen on, or the next one that is free (default: 8080)"
     )
     parser.add_argument("--no-browser", action="store_true", help="open no browser")
-    parser.add_argument(
-        "--character",
-        default="humanoid.xml",
-        metavar="FILE.xml",
-        help="MJCF file of the clips' character (default: humanoid.xml, shipped with parc)",
-    )
     arguments = parser.parse_args()
     page: Path | None = arguments.html
     if page is not None and page.suffix.lower() not in (".html", ".htm"):

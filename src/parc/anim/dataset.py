@@ -3,10 +3,12 @@
 import os
 import string
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
+import numpy as np
 import yaml
 
 from parc.anim.clip_files import CLIP_SUFFIXES
@@ -18,6 +20,7 @@ from parc.configuration.schema import FilePath
 from parc.stages.progress import PROGRESS_FILE
 from parc.stages.run_folder import SUBMITIT_FOLDER, SWEEP_FILE
 
+Item = TypeVar("Item")
 IGNORED_FOLDER = "ignore"
 MANIFEST_SUFFIXES = (".yaml", ".yml")
 
@@ -35,6 +38,23 @@ class ClipEntry:
     path: Path
     motion_class: str
     weight: float | None = None
+
+
+def by_class(entries: Sequence[ClipEntry]) -> dict[str, list[ClipEntry]]:
+    """Return clips by the names of their classes, in the order of these.
+
+    Clips of a manifest may have no class; the folders that they lie in stand for theirs.
+    """
+    members: dict[str, list[ClipEntry]] = defaultdict(list)
+    for entry in entries:
+        members[entry.motion_class or entry.path.resolve().parent.name].append(entry)
+    return {name: members[name] for name in sorted(members)}
+
+
+def evenly_spread(items: Sequence[Item], most: int) -> list[Item]:
+    """Return so many items at most, evenly spread from the first to the last."""
+    places = np.linspace(0, len(items) - 1, min(most, len(items))).round().astype(int)
+    return [items[place] for place in places]
 
 
 @dataclass(frozen=True)

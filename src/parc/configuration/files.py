@@ -10,12 +10,14 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 from filelock import FileLock
 
 from parc.configuration.errors import UserError
+
+T = TypeVar("T")
 
 PART_SUFFIX = ".part"  # of the folders in which files are written, which a killed process leaves behind
 LARGEST_TEXT = 2**25  # bytes; a manifest of a hundred thousand clips has a third of that
@@ -212,6 +214,26 @@ def read_text(path: Path) -> str:
         raise UserError(
             f"{path}: line {line} is not UTF-8 text (byte 0x{data[error.start]:02x}); save the file as UTF-8"
         ) from error
+
+
+def read_record(path: Path, parse: Callable[[str], T], remedy: str) -> T | None:
+    """Read a file that a run keeps for itself; None where there is none.
+
+    Args:
+        path: of the file.
+        parse: makes of its text what it holds; a ValueError says that the text is broken.
+        remedy: what to do about a broken one.
+
+    Raises:
+        UserError: it is broken.
+    """
+    if not path.is_file():
+        return None
+    try:
+        return parse(read_text(path))
+    except ValueError as error:
+        reason = " ".join(str(error).split())[:160]
+        raise UserError(f"{path}: broken ({reason}); {remedy}") from error
 
 
 def read_yaml(path: Path, text: str) -> Any:

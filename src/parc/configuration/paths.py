@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from parc.configuration.errors import UserError
@@ -37,6 +38,19 @@ def expanded_home(text: str) -> Path:
             f"{LONGEST_NAME} and {_LONGEST_PATH}, choose a shorter one"
         )
     return path
+
+
+def refuse_missing_clips(paths: Sequence[Path]) -> None:
+    """Check that paths of clips that were given lead anywhere.
+
+    Raises:
+        UserError: names the first that is missing.
+    """
+    for path in paths:
+        if not path.exists():
+            raise UserError(
+                f"{path}: there is no such file or folder; expected a clip, a folder of clips, a manifest or a run's folder"
+            )
 
 
 def refuse_undecodable(text: str) -> None:

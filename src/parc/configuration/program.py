@@ -1,5 +1,6 @@
 """A program as a process: its standard streams, its arguments, and how it leaves."""
 
+import argparse
 import errno
 import faulthandler
 import io
@@ -9,7 +10,7 @@ from collections.abc import Callable
 from typing import TextIO
 
 from parc.configuration.errors import EXIT_USER_ERROR, exit_with_one_line
-from parc.configuration.paths import refuse_undecodable
+from parc.configuration.paths import expanded_home, refuse_undecodable
 
 # The reader (a pager, `head`, a terminal that was closed) has gone: nobody misses what is not shown any more.
 _NOBODY_READS = (errno.EPIPE, errno.EIO)
@@ -37,6 +38,32 @@ def run_program(work: Callable[[], int | None]) -> None:
             print(f"error: standard output: {output.failure.strerror}; what was said is lost", file=sys.stderr)
             raise SystemExit(leaving.code or EXIT_USER_ERROR) from None
         raise
+
+
+def parser_of_clips(verb: str, description: str, examples: str) -> argparse.ArgumentParser:
+    """Return the parser of a verb that shows clips: PATHs, and the character that they are of.
+
+    Args:
+        verb: as in `python -m parc.VERB`.
+        description: what it does; lines stay as they are.
+        examples: below the options, likewise.
+    """
+    parser = argparse.ArgumentParser(
+        prog=f"python -m parc.{verb}",
+        description=description,
+        epilog=examples,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "paths", nargs="+", type=expanded_home, metavar="PATH", help="clip, folder of clips, manifest or run"
+    )
+    parser.add_argument(
+        "--character",
+        default="humanoid.xml",
+        metavar="FILE.xml",
+        help="MJCF file of the clips' character (default: humanoid.xml, shipped with parc)",
+    )
+    return parser
 
 
 class _Stream(io.FileIO):

@@ -22,7 +22,6 @@ from parc.evaluation.subject import (
     Clips,
     clips_at,
     find_clips,
-    find_model,
     is_of_clips,
     refuse_missing,
     training_clips_of,
@@ -30,6 +29,7 @@ from parc.evaluation.subject import (
 from parc.evaluation.summary import figures_by_kind, figures_of
 from parc.evaluation.table import print_table
 from parc.motion_generator.checkpoint_files import CHECKPOINT_FOLDER
+from parc.motion_synthesis.generate import digest_of, model_named
 from parc.pictures.evaluation_plot import draw_evaluations
 from parc.pictures.evaluations import as_evaluation
 from parc.stages.log_file import logged_to
@@ -77,7 +77,8 @@ def evaluated(settings: EvaluateSettings) -> Evaluated:
         clips, character = find_clips(of), settings.character.read()
         settings.rollout.check_with_character(character)
         return Evaluated(of, clips.digest, character, None, clips)
-    model, digest = find_model(of, device)
+    model = model_named("of", of, device)
+    digest = digest_of(model.path)
     settings.rollout.check_with_model(model)
     most = settings.preset.reference_clips
     if settings.reference is None:

@@ -1,5 +1,6 @@
 """Measuring the motions that a model makes along paths, or those of clips, a group at a time."""
 
+import dataclasses
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,13 +12,14 @@ from torch import Tensor
 
 from parc.anim.character import Character
 from parc.anim.making import Making
-from parc.anim.motion_clip import LoopMode, MotionClip
+from parc.anim.motion_clip import MotionClip
 from parc.anim.surface_points import BodyPoints, surface_points
 from parc.evaluation.measured_paths import MeasuredPath, known_numbers
 from parc.evaluation.measuring import Measured, diversity, measured
 from parc.evaluation.settings import EvaluateSettings
 from parc.motion_generator.trained_model import TrainedModel
 from parc.motion_synthesis.candidates import Candidates, batch_of, paths_of
+from parc.motion_synthesis.clips_of_motions import clip_of_motion
 from parc.stages.randomness import generator_for, seed_of
 from parc.terrain.heightfield import laid_end_to_end
 from parc.terrain.path_planner import PlannedPath, terrain_with_path
@@ -88,7 +90,6 @@ class ModelMotions:
     def _clip(
         self, name: str, number: int, motions: Candidates, found: Measured, row: int, planned: PlannedPath
     ) -> MotionClip:
-        frames = motions.frames_of(row).each(Tensor.cpu)
         losses = {"penetration": found.values["tpl"], "contact": found.values["tcl"], "total": found.loss}
         made = Making(
             model=str(self.model.path),
@@ -100,18 +101,7 @@ class ModelMotions:
             guidance_scale=self.settings.rollout.guidance_scale,
             losses={loss: float(values[row]) for loss, values in losses.items()},
         )
-        return MotionClip(
-            name=name,
-            root_pos=frames.root_pos,
-            root_rot=frames.root_rot,
-            joint_rot=frames.joint_rot,
-            contacts=frames.contacts,
-            fps=self.model.fps,
-            loop_mode=LoopMode.CLAMP,
-            terrain=planned.terrain,
-            path_nodes=planned.nodes,
-            made=made,
-        )
+        return dataclasses.replace(clip_of_motion(name, motions.frames_of(row), planned, self.model.fps), made=made)
 
 
 def measure_clips(
@@ -157,8 +147,7 @@ def _as_motions(
     """Return clips as a batch of motions, and where each one's path ends (metres, NaN where it has none)."""
     motions = batch_of([clip.frames.each(lambda values: values.to(device)) for clip in clips])
     nowhere = torch.full((3,), float("nan"))
-    paths = [clip.path_nodes if clip.path_nodes is not None else nowhere[None] for clip in clips]
-    ends = [nodes[-1] if len(nodes) else nowhere for nodes in paths]
+    ends = [nowhere if (nodes := clip.path_nodes) is None or not len(nodes) else nodes[-1] for clip in clips]
     last_nodes = torch.stack(ends).to(device)
     finished = settings.rollout.have_arrived(character, motions.last_frames, last_nodes)
     return Candidates(motions.frames, motions.num_frames, finished, motions.path), last_nodes

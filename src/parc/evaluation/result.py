@@ -7,8 +7,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from parc.configuration.errors import UserError
-from parc.configuration.files import read_text, write_text_whole
+from parc.configuration.files import read_record, write_text_whole
 from parc.evaluation.metrics import METRICS
 from parc.evaluation.summary import Figure
 from parc.pictures.evaluations import EVALUATION_FILE as RESULT_FILE
@@ -102,11 +101,4 @@ def read_result(folder: Path) -> Result | None:
     Raises:
         UserError: the file is broken.
     """
-    path = folder / RESULT_FILE
-    if not path.is_file():
-        return None
-    try:
-        return _RESULT.validate_json(read_text(path))
-    except ValueError as error:
-        reason = " ".join(str(error).split())[:160]
-        raise UserError(f"{path}: broken ({reason}); delete it and give the same command again") from error
+    return read_record(folder / RESULT_FILE, _RESULT.validate_json, "delete it and give the same command again")

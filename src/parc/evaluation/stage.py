@@ -8,7 +8,7 @@ from parc.evaluation.measured_paths import MEASURED_FILE
 from parc.evaluation.result import PICTURE, RESULT_FILE, SWEEP_PICTURE, read_result
 from parc.evaluation.settings import CONFIG_FILE, LOG_FILE, MOTIONS_FOLDER, EvaluateSettings
 from parc.evaluation.subject import find_clips, is_of_clips
-from parc.motion_generator.checkpoint_files import newest_checkpoint
+from parc.motion_generator.checkpoint_files import model_file
 from parc.motion_synthesis.generate import digest_of
 from parc.motion_synthesis.settings import CLIP_NAME
 from parc.pictures.evaluation_plot import draw_evaluations
@@ -25,8 +25,7 @@ def is_evaluated(settings: EvaluateSettings) -> bool:
             return result is not None  # what is gone is missed by nobody
         if is_of_clips(path):
             return find_clips(path).digest == result.digest
-        newest = newest_checkpoint(path) if path.is_dir() else None
-        return digest_of(newest[0] if newest else path) == result.digest
+        return digest_of(model_file(path)) == result.digest
     except UserError:
         return False
 

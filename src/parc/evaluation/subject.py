@@ -6,17 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from parc.anim.character import Character
 from parc.anim.clip_files import CLIP_SUFFIXES, read_clip
 from parc.anim.dataset import MANIFEST_SUFFIXES, ClipDataset, ClipEntry, ClipLimits, Dataset
 from parc.anim.library_cache import reason_to_exclude
 from parc.anim.motion_clip import MotionClip
 from parc.configuration.errors import UserError
-from parc.motion_generator.checkpoint_files import FINAL_CHECKPOINT, checkpoint_files
-from parc.motion_generator.trained_model import TrainedModel, load_trained_model
-from parc.motion_synthesis.generate import digest_of
+from parc.motion_generator.checkpoint_files import checkpoint_files
 from parc.stages.previous_run import piece_of_run
 from parc.training.settings import CONFIG_FILE
 
@@ -100,21 +96,6 @@ def find_clips(of: Path) -> Clips:
         if of.is_dir() and str(error).startswith(f"of {of}: the folder holds no clips"):
             raise UserError(f"of {of}: the folder holds neither checkpoints nor clips; {EXPECTED}") from error
         raise
-
-
-def find_model(of: Path, device: torch.device) -> tuple[TrainedModel, str]:
-    """Load the model that is to be evaluated; return it with the SHA-256 of its file.
-
-    Raises:
-        UserError: there is none, or it is damaged.
-    """
-    try:
-        model = load_trained_model(of, device)
-    except UserError as error:
-        raise UserError(f"of {error}") from error
-    if of.is_dir() and model.path.name != FINAL_CHECKPOINT:
-        log.warning("of %s: this training is not finished; its %s is used", of, model.path.name)
-    return model, digest_of(model.path)
 
 
 def training_clips_of(checkpoint: Path, most: int) -> Clips | None:

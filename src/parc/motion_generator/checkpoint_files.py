@@ -46,6 +46,12 @@ def newest_checkpoint(folder: Path) -> tuple[Path, Checkpoint] | None:
     return found
 
 
+def model_file(path: Path) -> Path:
+    """Return the file of a model: of a run's folder its furthest whole checkpoint; where it has none, the path itself."""
+    newest = newest_checkpoint(path) if path.is_dir() else None
+    return path if newest is None else newest[0]
+
+
 def checkpoint_files(folder: Path) -> list[Path]:
     """Return a run's checkpoints: the final one, the latest, then those of epochs, newest first."""
     rolling = [folder / FINAL_CHECKPOINT, folder / CHECKPOINT_FOLDER / LATEST_CHECKPOINT]

@@ -6,6 +6,8 @@ import logging
 import math
 from pathlib import Path
 
+import torch
+
 from parc.anim.mirror import mirror_bodies
 from parc.configuration.errors import UserError
 from parc.configuration.provenance import continue_command
@@ -68,15 +70,28 @@ def model_of(settings: GenerateSettings) -> TrainedModel:
     device, path = find_device(settings.device, find_ranks()), Path(settings.model_path)
     if not path.exists():
         raise UserError(f"model_path {path}: there is no such run or checkpoint; {command_that_makes(path)}")
+    model = model_named("model_path", path, device)
     try:
-        model = load_trained_model(path, device)
         mirror_bodies(model.character)
     except UserError as error:
         raise UserError(f"model_path {error}") from error
-    if path.is_dir() and model.path.name != FINAL_CHECKPOINT:
-        log.warning("model_path %s: this training is not finished; its %s is used", path, model.path.name)
     settings.rollout.check_with_model(model)
     settings.refinement.check_with_character(model.character)
+    return model
+
+
+def model_named(key: str, path: Path, device: torch.device) -> TrainedModel:
+    """Load the model that a setting names, and say so where its training is not finished.
+
+    Raises:
+        UserError: there is none, or it is damaged; begins with the key.
+    """
+    try:
+        model = load_trained_model(path, device)
+    except UserError as error:
+        raise UserError(f"{key} {error}") from error
+    if path.is_dir() and model.path.name != FINAL_CHECKPOINT:
+        log.warning("%s %s: this training is not finished; its %s is used", key, path, model.path.name)
     return model
 
 

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from parc.configuration.errors import UserError
-from parc.configuration.files import read_text, write_text_whole
+from parc.configuration.files import read_record, write_text_whole
 
 GENERATED_FILE = "generated.json"
 
@@ -116,13 +115,5 @@ def read_generated(folder: Path) -> Generated | None:
     Raises:
         UserError: the file is broken.
     """
-    path = folder / GENERATED_FILE
-    if not path.is_file():
-        return None
-    try:
-        return _GENERATED.validate_json(read_text(path))
-    except ValueError as error:
-        reason = " ".join(str(error).split())[:160]
-        raise UserError(
-            f"{path}: broken ({reason}); delete it and give the same command again, which makes the motions again"
-        ) from error
+    remedy = "delete it and give the same command again, which makes the motions again"
+    return read_record(folder / GENERATED_FILE, _GENERATED.validate_json, remedy)

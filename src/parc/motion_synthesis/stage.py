@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from parc.configuration.errors import UserError
-from parc.motion_generator.checkpoint_files import newest_checkpoint
+from parc.motion_generator.checkpoint_files import model_file
 from parc.motion_synthesis.generate import digest_of, generate, model_of
 from parc.motion_synthesis.generated import GENERATED_FILE, read_generated
 from parc.motion_synthesis.saved_clips import is_done, saved
@@ -23,9 +23,7 @@ def is_generated(settings: GenerateSettings) -> bool:
         return False
     if generated is None or not all(is_done(settings, generated, group) for group in settings.groups):
         return False
-    model = Path(settings.model_path)
-    if model.is_dir() and (newest := newest_checkpoint(model)):
-        model = newest[0]
+    model = model_file(Path(settings.model_path))
     return (bool(saved(settings, generated)) or not settings.length.total) and (
         not model.is_file() or digest_of(model) == generated.model_digest  # a model that is gone is missed by nobody
     )

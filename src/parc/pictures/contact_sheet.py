@@ -1,7 +1,6 @@
 """A contact sheet: a row for each class of a dataset, with a few of its clips."""
 
 import textwrap
-from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from parc.anim.character import Character
 from parc.anim.clip_files import read_clip
-from parc.anim.dataset import ClipEntry
+from parc.anim.dataset import ClipEntry, by_class, evenly_spread
 from parc.anim.motion_clip import MotionClip
 from parc.configuration.errors import UserError
 from parc.pictures import palette
@@ -47,18 +46,14 @@ def read_classes(
 ) -> tuple[dict[str, list[MotionClip]], dict[str, ClassTotal]]:
     """Read a dataset for its contact sheet: a few clips of every class, evenly spread over it, and what it holds in all.
 
-    Clips of a manifest have no class; the folders they lie in stand for theirs. Only the clips to draw are kept in memory.
+    Only the clips to draw are kept in memory.
 
     Raises:
         UserError: a clip is broken.
     """
-    entries_of: dict[str, list[ClipEntry]] = defaultdict(list)
-    for entry in entries:
-        entries_of[entry.motion_class or entry.path.resolve().parent.name].append(entry)
     clips_by_class, totals = {}, {}
-    for name in sorted(entries_of):
-        members = entries_of[name]
-        drawn = set(np.linspace(0, len(members) - 1, min(CLIPS_PER_CLASS, len(members))).round().astype(int).tolist())
+    for name, members in by_class(entries).items():
+        drawn = evenly_spread(range(len(members)), CLIPS_PER_CLASS)
         clips, seconds = [], 0.0
         for number, entry in enumerate(members):
             clip = read_clip(entry.path, character)

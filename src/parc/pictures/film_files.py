@@ -97,9 +97,7 @@ def _write_mp4(film: Film, path: Path) -> None:
             pass  # ffmpeg has ended, and says why
         said = " ".join(process.communicate()[1].decode(errors="replace").split())[:300]
     if process.returncode:
-        raise UserError(
-            f"ffmpeg failed: {' '.join(said.split())[:300] or process.returncode}; give a name in .gif or .webp"
-        )
+        raise UserError(f"ffmpeg failed: {said or process.returncode}; give a name in .gif or .webp")
 
 
 _WRITERS: dict[str, Callable[[Film, Path], None]] = {".gif": _write_gif, ".webp": _write_webp, ".mp4": _write_mp4}

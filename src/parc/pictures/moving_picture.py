@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from parc.anim.character import Character
-from parc.anim.dataset import ClipEntry
+from parc.anim.dataset import ClipEntry, by_class, evenly_spread
 from parc.anim.motion_clip import MotionClip
 from parc.pictures import palette
 from parc.pictures.captions import losses_in_words, making_in_words, terrain_in_words
@@ -113,19 +113,11 @@ def film_of_clips(
 
 def spread_over_classes(entries: list[ClipEntry], most: int = MOST_CLIPS) -> list[ClipEntry]:
     """Return up to `most` clips of a dataset: as many of each class as of any other where they last, evenly spread over it."""
-    members: dict[str, list[ClipEntry]] = {}
-    for entry in entries:
-        members.setdefault(entry.motion_class or entry.path.resolve().parent.name, []).append(entry)
-    classes = [members[name] for name in sorted(members)]
-    if len(classes) > most:
-        classes = [classes[number] for number in np.linspace(0, len(classes) - 1, most).round().astype(int)]
+    classes = evenly_spread(list(by_class(entries).values()), most)
     taken = [0] * len(classes)
     while sum(taken) < most and (left := [n for n, clips in enumerate(classes) if taken[n] < len(clips)]):
         taken[min(left, key=lambda number: taken[number])] += 1
-    chosen = []
-    for clips, count in zip(classes, taken, strict=True):
-        chosen += [clips[number] for number in np.linspace(0, len(clips) - 1, count).round().astype(int)]
-    return chosen
+    return [clip for clips, count in zip(classes, taken, strict=True) for clip in evenly_spread(clips, count)]
 
 
 def _count(clip: MotionClip, rate: float) -> int:

@@ -1,6 +1,7 @@
 """A character's shapes as many copies of three meshes: boxes, cylinders and spheres. A capsule is a cylinder and two spheres."""
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import roma
@@ -57,6 +58,7 @@ def _mesh(made: trimesh.Trimesh, has_edges: bool) -> Mesh:
     return Mesh(np.asarray(made.vertices, dtype=np.float32), np.asarray(made.faces, dtype=np.uint32), has_edges)
 
 
+@cache
 def unit_meshes() -> dict[str, Mesh]:
     """Return the three meshes by name."""
     return {

@@ -10,7 +10,7 @@ from parc.anim.clip_files import read_clip
 from parc.anim.dataset import ClipDataset, ClipEntry
 from parc.anim.motion_clip import MotionClip
 from parc.configuration.errors import UserError
-from parc.configuration.paths import refuse_undecodable
+from parc.configuration.paths import refuse_missing_clips, refuse_undecodable
 from parc.pictures.palette import EARLY_POSE, LATE_POSE
 
 UNREFINED, CORRECTED = "before refinement", "corrected"
@@ -106,11 +106,8 @@ def refuse_missing_paths(paths: Sequence[Path]) -> None:
     Raises:
         UserError: names the path that is missing, or whose name is no text.
     """
+    refuse_missing_clips(paths)
     for path in paths:
-        if not path.exists():
-            raise UserError(
-                f"{path}: there is no such file or folder; expected a clip, a folder of clips, a manifest or a run's folder"
-            )
         refuse_undecodable(str(path))
 
 

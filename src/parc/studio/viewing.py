@@ -6,16 +6,16 @@ import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import viser
 
 from parc.anim.character import Character
+from parc.anim.dataset import evenly_spread
 from parc.anim.mirror import without_mirror_images
 from parc.anim.mjcf import CharacterFile
 from parc.configuration.errors import UserError
 from parc.evaluation.settings import MOTIONS_FOLDER
 from parc.evaluation.subject import is_of_clips, training_clips_of
-from parc.motion_generator.checkpoint_files import newest_checkpoint
+from parc.motion_generator.checkpoint_files import model_file
 from parc.motion_generator.trained_model import TrainedModel, load_trained_model
 from parc.motion_synthesis.generated import read_generated
 from parc.motion_synthesis.what_the_model_sees import default_sight
@@ -50,7 +50,7 @@ def write_page_of(paths: Sequence[Path], output: Path, char_file: str) -> Path:
     versions: list[Version] = []
     count = len(listed[0].read(character))
     most = max(1, MOST_ON_A_PAGE // count)
-    shown = [listed[place] for place in np.linspace(0, len(listed) - 1, min(most, len(listed))).round().astype(int)]
+    shown = evenly_spread(listed, most)
     for motion in shown:
         versions += motion.read(character)
     if len(shown) < len(listed):
@@ -137,8 +137,7 @@ def _listed(paths: Sequence[Path]) -> list[ListedMotion]:
     run = paths[0]
     if is_of_clips(run):
         return motions_in(paths)
-    newest = newest_checkpoint(run) if run.is_dir() else None
-    clips = training_clips_of(run if newest is None else newest[0], MOST_LISTED)
+    clips = training_clips_of(model_file(run), MOST_LISTED)
     sources = [] if clips is None else [("", clips.entries)]
     for folder in sorted(run.glob(f"evaluation/**/{MOTIONS_FOLDER}")):
         # Evaluations of one model give their motions the same names: they went over the same ground.

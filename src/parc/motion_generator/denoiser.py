@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
+import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
@@ -28,6 +29,16 @@ class Conditions:
     target_given: Bool[Tensor, " batch"]
     previous_given: Bool[Tensor, " batch"]
     previous_clean: Bool[Tensor, " batch"]
+
+
+def with_clean_previous_states(
+    noisy: Float[Tensor, "batch frames features"], conditions: Conditions
+) -> Float[Tensor, "batch frames features"]:
+    """Return noisy motions whose first frames are the clean previous states where these replace the noisy ones."""
+    num_previous = conditions.previous_states.shape[1]
+    clean = conditions.previous_clean[:, None, None]
+    first = torch.where(clean, conditions.previous_states, noisy[:, :num_previous])
+    return torch.cat([first, noisy[:, num_previous:]], dim=1)
 
 
 class Denoiser(nn.Module, ABC):

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from parc.motion_generator.denoiser import Conditions, Denoiser
+from parc.motion_generator.denoiser import Conditions, Denoiser, with_clean_previous_states
 from parc.motion_generator.dropout import dropout
 from parc.motion_generator.ground_below import GroundBelow
 from parc.motion_generator.mdm_transformer import mlp, refuse_sizes, sinusoidal_code
@@ -33,6 +33,7 @@ class MDMFast(Denoiser):
     """
 
     time_code: Tensor
+    check_settings = staticmethod(refuse_sizes)
 
     def __init__(
         self,
@@ -72,15 +73,6 @@ class MDMFast(Denoiser):
             nn.init.normal_(small, std=0.02)
         self.register_buffer("time_code", sinusoidal_code(diffusion_timesteps, d_model), persistent=False)
 
-    @staticmethod
-    def check_settings(*, d_model: int, num_heads: int, dropout: float, **other_sizes: int) -> None:
-        """Check what can be checked of the settings before there is a character.
-
-        Raises:
-            UserError: a size is not positive, or sizes contradict each other; names the key.
-        """
-        refuse_sizes(d_model, num_heads, dropout, other_sizes)
-
     def embed_heightmap(self, heightmap: Float[Tensor, "batch rows columns"]) -> Float[Tensor, "batch frames width"]:
         """Turn heightmaps (metres) into what is added to each frame's token."""
         return self.heightmap_mlp(heightmap.flatten(1))
@@ -93,7 +85,9 @@ class MDMFast(Denoiser):
         heightmap_embedding: Float[Tensor, "batch frames width"],
     ) -> Float[Tensor, "batch frames features"]:
         """As `forward`, with what the heightmaps add to each frame's token."""
-        motion = self._with_previous_states(noisy, conditions)
+        motion = with_clean_previous_states(noisy, conditions)
+        # Hidden previous states are at their mean.
+        motion[:, : self.num_previous] *= conditions.previous_given[:, None, None]
         has_heightmap = conditions.heightmap_given[:, None, None]
         ground = self.ground_below(motion, conditions.heightmap) * has_heightmap
         tokens = self.motion_mlp(torch.cat([motion, ground], dim=-1)) + self.position_code
@@ -103,14 +97,6 @@ class MDMFast(Denoiser):
             tokens = layer(tokens, condition)
         scale, shift = self.last_modulation(condition)[:, None].chunk(2, dim=-1)
         return self.output_mlp(modulated(tokens, scale, shift))
-
-    def _with_previous_states(
-        self, noisy: Float[Tensor, "batch frames features"], conditions: Conditions
-    ) -> Float[Tensor, "batch frames features"]:
-        """Return the noisy motion, its first frames clean where they are known, and at their mean where they are hidden."""
-        clean, given = (each[:, None, None] for each in (conditions.previous_clean, conditions.previous_given))
-        first = torch.where(clean, conditions.previous_states, noisy[:, : self.num_previous]) * given
-        return torch.cat([first, noisy[:, self.num_previous :]], dim=1)
 
     def _condition(self, timestep: Int[Tensor, " batch"], conditions: Conditions) -> Float[Tensor, "batch width"]:
         target = self.target_mlp(conditions.target_direction) * conditions.target_given[:, None]

@@ -1,7 +1,6 @@
 """The paper's denoiser: a transformer whose tokens are what a motion was asked for, and its frames."""
 
 import math
-from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
@@ -9,13 +8,35 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from parc.configuration.errors import UserError
-from parc.motion_generator.denoiser import MAX_HEIGHT, Conditions, Denoiser
+from parc.motion_generator.denoiser import MAX_HEIGHT, Conditions, Denoiser, with_clean_previous_states
 from parc.motion_generator.dropout import dropout
 
 CONVOLVED_AWAY = (
     15  # points along each axis that three convolutions of width 5 and one of width 4 take, without padding
 )
 PATCH = 2  # cells of the convolved heightmap along each side of a token
+
+
+def refuse_sizes(*, d_model: int, num_heads: int, dropout: float, **other_sizes: int) -> None:
+    """Check the settings of a transformer before there is a character.
+
+    Raises:
+        UserError: a size is not positive, or sizes contradict each other; names the key.
+    """
+    for name, size in {"d_model": d_model, "num_heads": num_heads, **other_sizes}.items():
+        if size < 1:
+            raise UserError(f"model.denoiser.{name} is {size}, expected at least 1")
+    if d_model % num_heads:
+        raise UserError(
+            f"model.denoiser.num_heads is {num_heads}, which does not divide model.denoiser.d_model ({d_model}); "
+            "expected a divisor"
+        )
+    if d_model % 2:
+        raise UserError(
+            f"model.denoiser.d_model is {d_model}, expected an even width: position codes are pairs of sine and cosine"
+        )
+    if not 0 <= dropout < 1:
+        raise UserError(f"model.denoiser.dropout is {dropout}, expected a share in 0..1, below 1")
 
 
 class MDMTransformer(Denoiser):
@@ -34,6 +55,7 @@ class MDMTransformer(Denoiser):
 
     time_code: Tensor
     position_code: Tensor
+    check_settings = staticmethod(refuse_sizes)
 
     def __init__(
         self,
@@ -75,15 +97,6 @@ class MDMTransformer(Denoiser):
         self.register_buffer("position_code", sinusoidal_code(num_tokens, d_model), persistent=False)
 
     @staticmethod
-    def check_settings(*, d_model: int, num_heads: int, dropout: float, **other_sizes: int) -> None:
-        """Check what can be checked of the settings before there is a character.
-
-        Raises:
-            UserError: a size is not positive, or sizes contradict each other; names the key.
-        """
-        refuse_sizes(d_model, num_heads, dropout, other_sizes)
-
-    @staticmethod
     def check_with_heightmap(heightmap_shape: tuple[int, int]) -> None:
         """Check that the convolutions fit a heightmap of so many points along x and y.
 
@@ -101,9 +114,7 @@ class MDMTransformer(Denoiser):
         heightmap_embedding: Float[Tensor, "batch tokens width"],
     ) -> Float[Tensor, "batch frames features"]:
         """As `forward`, with the heightmaps' tokens."""
-        clean = conditions.previous_clean[:, None, None]
-        first = torch.where(clean, conditions.previous_states, noisy[:, : self.num_previous])
-        motion = torch.cat([first, noisy[:, self.num_previous :]], dim=1)
+        motion = with_clean_previous_states(noisy, conditions)
         tokens = torch.cat(
             [
                 self.time_mlp(self.time_code[timestep])[:, None],
@@ -219,28 +230,6 @@ def _attention(
     hidden = torch.zeros(visible.shape, dtype=query.dtype).masked_fill_(~visible, -torch.inf)
     scores = torch.matmul(query * query.shape[-1] ** -0.5, key.transpose(-1, -2)) + hidden[:, None, None, :]
     return torch.matmul(dropout(torch.softmax(scores, dim=-1), share_dropped), value)
-
-
-def refuse_sizes(d_model: int, num_heads: int, dropout: float, other_sizes: Mapping[str, int]) -> None:
-    """Check the sizes of a transformer.
-
-    Raises:
-        UserError: a size is not positive, or sizes contradict each other; names the key.
-    """
-    for name, size in {"d_model": d_model, "num_heads": num_heads, **other_sizes}.items():
-        if size < 1:
-            raise UserError(f"model.denoiser.{name} is {size}, expected at least 1")
-    if d_model % num_heads:
-        raise UserError(
-            f"model.denoiser.num_heads is {num_heads}, which does not divide model.denoiser.d_model ({d_model}); "
-            "expected a divisor"
-        )
-    if d_model % 2:
-        raise UserError(
-            f"model.denoiser.d_model is {d_model}, expected an even width: position codes are pairs of sine and cosine"
-        )
-    if not 0 <= dropout < 1:
-        raise UserError(f"model.denoiser.dropout is {dropout}, expected a share in 0..1, below 1")
 
 
 def heightmap_tokens_along(axis: str, points: int) -> int:

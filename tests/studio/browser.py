@@ -145,9 +145,10 @@ class Browser:
         found.click()
 
     def notes(self) -> list[str]:
-        """Return the notes in red that are shown."""
+        """Return the notes in red that are shown whole: a page may draw a note's text before its title."""
         roots = self.all("//*[contains(@class, 'Notification-root')]")
-        return [root.text for root in roots if "red" in (root.get_attribute("style") or "") and root.text]
+        texts = [root.text for root in roots if "red" in (root.get_attribute("style") or "")]
+        return [text for text in texts if len(text.splitlines()) > 1]
 
     def click_picture(self, x: float, y: float) -> None:
         """Click a place of the picture, from (0, 0) in its upper left corner to (1, 1) in its lower right one."""

@@ -41,13 +41,15 @@ class Recipe(Generic[T]):
         """Make the piece.
 
         Args:
-            live: what there is; the constructor is given what its keyword-only arguments name.
+            live: what there is; the constructor is given what its keyword-only arguments name, or all where it takes **any.
 
         Raises:
             UserError: from the constructor.
         """
-        named = inspect.signature(self.constructor).parameters
-        return self.constructor(**self.arguments, **{name: each for name, each in live.items() if name in named})
+        parameters = inspect.signature(self.constructor).parameters
+        if not any(each.kind is each.VAR_KEYWORD for each in parameters.values()):
+            live = {name: each for name, each in live.items() if name in parameters}
+        return self.constructor(**self.arguments, **live)
 
     def __getattr__(self, name: str) -> Any:
         """Return a setting."""

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 _BITS = 16  # a number's own random bits: a share is met to 1 / 65536
 
@@ -20,6 +20,22 @@ def dropout(numbers: Float[Tensor, "*any"], share: float) -> Float[Tensor, "*any
     if numbers.device.type != "cpu":
         return F.dropout(numbers, share)
     return numbers * _scale_of_kept(numbers, share)
+
+
+class Dropout(nn.Module):
+    """`dropout` in training, nothing otherwise.
+
+    Args:
+        share: of the numbers that are dropped.
+    """
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, numbers: Float[Tensor, "*any"]) -> Float[Tensor, "*any"]:
+        """Return the numbers, some of them dropped."""
+        return dropout(numbers, self.share if self.training else 0.0)
 
 
 def _scale_of_kept(numbers: Tensor, share: float) -> Tensor:

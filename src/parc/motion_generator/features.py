@@ -77,6 +77,7 @@ class MotionFeatures:
             self.rotation_size, joint_rotations = 6, 6 * character.num_joints
         self.sizes = [3, self.rotation_size, 3 * character.num_joints, joint_rotations, character.num_bodies]
         self.num_features = sum(self.sizes)
+        self.joint_positions = slice(sum(self.sizes[:2]), sum(self.sizes[:3]))
 
     def posed(self, frames: "Frames | Motion") -> PosedMotion:
         """Return the motion of frames, with all bodies placed by forward kinematics."""
@@ -130,11 +131,8 @@ class MotionFeatures:
         """Return features with joint positions replaced by forward kinematics, and contacts clamped to 0..1."""
         motion = self.decode(features)
         joint_pos = self.character.forward_kinematics(motion.root_pos, motion.root_rot, motion.joint_rot)[0][..., 1:, :]
-        first, contacts = sum(self.sizes[:2]), motion.contacts.clamp(0, 1)
-        last = first + self.sizes[2]
-        return torch.cat(
-            [features[..., :first], joint_pos.flatten(-2), features[..., last : -self.sizes[4]], contacts], dim=-1
-        )
+        before, joint_rotations = features[..., : self.joint_positions.start], features.split(self.sizes, dim=-1)[3]
+        return torch.cat([before, joint_pos.flatten(-2), joint_rotations, motion.contacts.clamp(0, 1)], dim=-1)
 
 
 @dataclass(frozen=True)

@@ -34,8 +34,7 @@ class GroundBelow(nn.Module):
     def __init__(self, features: MotionFeatures, statistics: FeatureStatistics, grid: HeightmapGrid) -> None:
         super().__init__()
         bodies, offsets = points_below(features.character.parents)
-        self.first_joint = sum(features.sizes[:2])
-        self.after_joints = sum(features.sizes[:3])
+        self.joint_positions = features.joint_positions
         tensors = {
             "mean": statistics.mean,
             "std": statistics.std,
@@ -64,8 +63,8 @@ class GroundBelow(nn.Module):
             motion: standardised features, however noisy.
             heightmap: heights in the canonical frame, metres.
         """
-        metres = motion * self.std + self.mean
-        root, joints = metres[..., :3], metres[..., self.first_joint : self.after_joints]
+        metres = FeatureStatistics(self.mean, self.std).unstandardise(motion)
+        root, joints = metres[..., :3], metres[..., self.joint_positions]
         positions = torch.cat([root, joints], dim=-1).unflatten(-1, (-1, 3))[:, :, self.bodies]
         places = (positions[..., :2] + self.offsets - self.low) / (self.high - self.low) * 2 - 1
         # grid_sample names the last axis, our columns along y, first.

@@ -6,7 +6,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from parc.motion_generator.denoiser import Conditions, Denoiser, with_clean_previous_states
-from parc.motion_generator.dropout import dropout
+from parc.motion_generator.dropout import Dropout
 from parc.motion_generator.ground_below import GroundBelow
 from parc.motion_generator.mdm_transformer import mlp, refuse_sizes, sinusoidal_code
 
@@ -110,7 +110,7 @@ class FrameLayer(nn.Module):
     def __init__(self, d_model: int, num_heads: int, d_hid: int, dropout: float) -> None:
         super().__init__()
         self.num_heads = num_heads
-        self.dropout = dropout
+        self.dropout = Dropout(dropout)
         self.modulation = modulation(d_model, 6)
         self.query_key_value = nn.Linear(d_model, 3 * d_model)
         self.attended = nn.Linear(d_model, d_model)
@@ -123,10 +123,10 @@ class FrameLayer(nn.Module):
         """Return the tokens with what the layer adds to them."""
         changes = self.modulation(condition)[:, None].chunk(6, dim=-1)
         scale, shift, gate = changes[:3]
-        tokens = tokens + gate * self._drop(self._attend(modulated(tokens, scale, shift)))
+        tokens = tokens + gate * self.dropout(self._attend(modulated(tokens, scale, shift)))
         scale, shift, gate = changes[3:]
         hidden, opening = self.feed_forward_in(modulated(tokens, scale, shift)).chunk(2, dim=-1)
-        return tokens + gate * self._drop(self.feed_forward_out(hidden * F.silu(opening)))
+        return tokens + gate * self.dropout(self.feed_forward_out(hidden * F.silu(opening)))
 
     def _attend(self, tokens: Float[Tensor, "batch frames width"]) -> Float[Tensor, "batch frames width"]:
         query, key, value = (
@@ -135,9 +135,6 @@ class FrameLayer(nn.Module):
         )
         attended = F.scaled_dot_product_attention(query, key, value)
         return self.attended(attended.transpose(1, 2).flatten(2))
-
-    def _drop(self, numbers: Tensor) -> Tensor:
-        return dropout(numbers, self.dropout if self.training else 0.0)
 
 
 def modulation(d_model: int, count: int) -> nn.Linear:

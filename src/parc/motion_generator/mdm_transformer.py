@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from parc.configuration.errors import UserError
 from parc.motion_generator.denoiser import MAX_HEIGHT, Conditions, Denoiser, with_clean_previous_states
-from parc.motion_generator.dropout import dropout
+from parc.motion_generator.dropout import Dropout, dropout
 
 CONVOLVED_AWAY = (
     15  # points along each axis that three convolutions of width 5 and one of width 4 take, without padding
@@ -76,7 +76,7 @@ class MDMTransformer(Denoiser):
         super().__init__()
         self.num_frames = num_frames
         self.num_previous = num_previous
-        self.dropout = dropout
+        self.dropout = Dropout(dropout)
         self.time_mlp = mlp(d_model, d_model, d_model)
         self.heightmap_convolutions = nn.Sequential(
             nn.Conv2d(1, 32, 5), nn.LeakyReLU(), nn.Conv2d(32, 32, 5), nn.LeakyReLU(),
@@ -125,7 +125,7 @@ class MDMTransformer(Denoiser):
             ],
             dim=1,
         )
-        tokens = dropout(tokens + self.position_code, self.dropout if self.training else 0.0)
+        tokens = self.dropout(tokens + self.position_code)
         visible = self._visible_tokens(conditions)
         *layers, last_layer = self.layers
         for layer in layers:
@@ -167,19 +167,16 @@ class EncoderLayer(nn.Module):
         self.linear2 = nn.Linear(d_hid, d_model)
         self.norm1 = nn.LayerNorm(d_model)
         self.norm2 = nn.LayerNorm(d_model)
-        self.dropout = dropout
+        self.dropout = Dropout(dropout)
 
     def forward(
         self, tokens: Float[Tensor, "batch tokens width"], visible: Bool[Tensor, "batch tokens"], first_query: int
     ) -> Float[Tensor, "batch queries width"]:
         """Return the layer's output for the tokens from `first_query` on, attending to all visible ones."""
         attended = self.self_attn(tokens, visible, first_query)
-        tokens = self.norm1(tokens[:, first_query:] + self._drop(attended))
-        hidden = self._drop(F.gelu(self.linear1(tokens)))
-        return self.norm2(tokens + self._drop(self.linear2(hidden)))
-
-    def _drop(self, numbers: Tensor) -> Tensor:
-        return dropout(numbers, self.dropout if self.training else 0.0)
+        tokens = self.norm1(tokens[:, first_query:] + self.dropout(attended))
+        hidden = self.dropout(F.gelu(self.linear1(tokens)))
+        return self.norm2(tokens + self.dropout(self.linear2(hidden)))
 
 
 class SelfAttention(nn.Module):

@@ -1,14 +1,14 @@
 """What evaluations found, to be drawn."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
 
 from parc.configuration.errors import UserError
-from parc.configuration.files import read_text
+from parc.configuration.files import read_record
 from parc.stages.run_folder import SWEEP_FILE
 
 EVALUATION_FILE = "evaluation.json"
@@ -77,13 +77,10 @@ def read_evaluation(folder: Path, name: str | None = None) -> Evaluation:
         UserError: the file is missing or broken.
     """
     path = folder / EVALUATION_FILE
-    if not path.is_file():
+    evaluation = read_record(path, _EVALUATION.validate_json, "evaluate again")
+    if evaluation is None:
         raise UserError(f"{path}: there is no such file; expected the folder of an evaluation that is finished")
-    try:
-        content = json.loads(read_text(path))
-        return as_evaluation(content, name or content["name"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: broken ({' '.join(str(error).split())[:120]}); evaluate again") from error
+    return replace(evaluation, name=name or evaluation.name)
 
 
 def evaluations_in(folder: Path) -> list[tuple[Path, str]]:

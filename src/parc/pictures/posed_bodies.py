@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 
 from parc.anim.character import Character, Geom
+from parc.anim.dataset import evenly_spread
 from parc.anim.motion_clip import MotionClip
 from parc.pictures.palette import CONTACT, PATH_NODES, ROOT_PATH, TARGET, rgb
 from parc.pictures.ray_casting import Kind, Shapes, joined
@@ -46,7 +47,7 @@ def pose_bodies(clip: MotionClip, character: Character) -> PosedBodies:
 
 def frames_spread_over(clip: MotionClip, count: int) -> Int[np.ndarray, " frames"]:
     """Return up to `count` frames from the first to the last, evenly spread."""
-    return np.unique(np.linspace(0, clip.num_frames - 1, min(count, clip.num_frames)).round().astype(int))
+    return np.array(evenly_spread(range(clip.num_frames), count))
 
 
 def frames_apart(

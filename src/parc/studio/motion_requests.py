@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from parc.anim.dataset import evenly_spread
 from parc.anim.frames import Frames
 from parc.configuration.composing import pieces_of_option
 from parc.configuration.pieces import make
@@ -134,7 +135,7 @@ def _outcome(way: Continuation) -> str:
 
 def timesteps(count: int, diffusion_timesteps: int) -> list[int]:
     """Return so many timesteps to denoise at, evenly spread from the noisiest to 0."""
-    return sorted({round(step) for step in np.linspace(0, diffusion_timesteps - 1, count).tolist()}, reverse=True)
+    return evenly_spread(range(diffusion_timesteps), count)[::-1]
 
 
 def with_sampling(pieces: Pieces, candidates: int, guidance_scale: float, ddim_timesteps: Sequence[int]) -> Pieces:

@@ -9,7 +9,7 @@ from scipy.ndimage import maximum_filter
 
 from parc.terrain.generators import random_boxes
 from parc.terrain.heightfield import Heightfield
-from parc.terrain.terrain_generator import MadeOnGrid, refuse_below, refuse_empty_range
+from parc.terrain.terrain_generator import MadeOnGrid, refuse_below, refuse_empty_ranges
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,7 @@ class Boxes(MadeOnGrid):
     def __post_init__(self) -> None:
         super().__post_init__()
         refuse_below(0, boxes=self.boxes, min_side=self.min_side)
-        refuse_empty_range("min_side", self.min_side, "max_side", self.max_side)
-        refuse_empty_range("min_height", self.min_height, "max_height", self.max_height)
+        refuse_empty_ranges(side=(self.min_side, self.max_side), height=(self.min_height, self.max_height))
 
     def generate(self, random: np.random.Generator) -> Heightfield:
         """Return a terrain of boxes."""
@@ -85,7 +84,7 @@ class Paths(MadeOnGrid):
         super().__post_init__()
         refuse_below(0, ridges=self.ridges, step_length=self.step_length, turn=self.turn)
         refuse_below(1, steps=self.steps, width=self.width)
-        refuse_empty_range("min_height", self.min_height, "max_height", self.max_height)
+        refuse_empty_ranges(height=(self.min_height, self.max_height))
 
     def generate(self, random: np.random.Generator) -> Heightfield:
         """Return a terrain of ridges."""
@@ -124,9 +123,11 @@ class Stairs(MadeOnGrid):
     def __post_init__(self) -> None:
         super().__post_init__()
         refuse_below(0, flights=self.flights, min_step_height=self.min_step_height, min_width=self.min_width)
-        refuse_empty_range("min_step_height", self.min_step_height, "max_step_height", self.max_step_height)
-        refuse_empty_range("min_width", self.min_width, "max_width", self.max_width)
-        refuse_empty_range("min_start", self.min_start, "max_start", self.max_start)
+        refuse_empty_ranges(
+            step_height=(self.min_step_height, self.max_step_height),
+            width=(self.min_width, self.max_width),
+            start=(self.min_start, self.max_start),
+        )
 
     def generate(self, random: np.random.Generator) -> Heightfield:
         """Return a terrain of stairs."""
@@ -171,9 +172,11 @@ class Flights(MadeOnGrid):
         super().__post_init__()
         refuse_below(1, min_steps=self.min_steps)
         refuse_below(0, min_step_height=self.min_step_height, min_landing=self.min_landing)
-        refuse_empty_range("min_steps", self.min_steps, "max_steps", self.max_steps)
-        refuse_empty_range("min_step_height", self.min_step_height, "max_step_height", self.max_step_height)
-        refuse_empty_range("min_landing", self.min_landing, "max_landing", self.max_landing)
+        refuse_empty_ranges(
+            steps=(self.min_steps, self.max_steps),
+            step_height=(self.min_step_height, self.max_step_height),
+            landing=(self.min_landing, self.max_landing),
+        )
 
     def generate(self, random: np.random.Generator) -> Heightfield:
         """Return a terrain of flights."""
@@ -212,9 +215,11 @@ class Gaps(MadeOnGrid):
         super().__post_init__()
         refuse_below(1, min_width=self.min_width, min_plateau=self.min_plateau)
         refuse_below(0, min_depth=self.min_depth)
-        refuse_empty_range("min_width", self.min_width, "max_width", self.max_width)
-        refuse_empty_range("min_plateau", self.min_plateau, "max_plateau", self.max_plateau)
-        refuse_empty_range("min_depth", self.min_depth, "max_depth", self.max_depth)
+        refuse_empty_ranges(
+            width=(self.min_width, self.max_width),
+            plateau=(self.min_plateau, self.max_plateau),
+            depth=(self.min_depth, self.max_depth),
+        )
 
     def generate(self, random: np.random.Generator) -> Heightfield:
         """Return a terrain of plateaus and trenches."""

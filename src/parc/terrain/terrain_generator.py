@@ -73,14 +73,15 @@ def refuse_below(least: int, **settings: float | int) -> None:
             raise UserError(f"terrain.{name} is {value}, expected at least {least}")
 
 
-def refuse_empty_range(low_name: str, low: float | int, high_name: str, high: float | int) -> None:
-    """Check that the ends of a range of a terrain's settings are in order.
+def refuse_empty_ranges(**ranges: tuple[float | int, float | int]) -> None:
+    """Check that the ends of ranges of a terrain's settings are in order: of `side` those of `min_side` and `max_side`.
 
     Raises:
-        UserError: names both where they are not.
+        UserError: names both ends of the first that are not.
     """
-    if high < low:
-        raise UserError(f"terrain.{high_name} is {high}, expected at least {low_name} ({low})")
+    for name, (low, high) in ranges.items():
+        if high < low:
+            raise UserError(f"terrain.max_{name} is {high}, expected at least min_{name} ({low})")
 
 
 def refuse_cell_size(cell_size: float) -> None:

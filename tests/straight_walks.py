@@ -13,7 +13,7 @@ from walker import ROOT_HEIGHT
 
 START = BlankStart(ROOT_HEIGHT, ROOT_HEIGHT, StartHeading.ALONG_THE_PATH)
 ROLLOUT = Rollout(
-    candidates=1, max_seconds=10.0, ddim_timesteps=[20, 15, 10, 5, 0], guidance_scale=0.5, new_frames=7, nodes_ahead=7,
+    candidates=1, max_seconds=10.0, denoising_steps=5, guidance_scale=0.5, new_frames=7, nodes_ahead=7,
     finish_distance=0.5, feet=["left_foot", "right_foot"], start=None, blank_start=START,
 )  # fmt: skip
 

@@ -42,7 +42,7 @@ def test_it_makes_clips_with_their_mirror_images_paths_and_provenance(generate, 
     for number, name in enumerate(names):
         clip = read_clip(folder / f"flat/{name}.safetensors", humanoid)
         assert clip.made and clip.path_nodes is not None and clip.unrefined is None
-        assert (clip.made.number, clip.made.seed, clip.made.guidance_scale) == (number, 3, 0.5)
+        assert (clip.made.number, clip.made.seed, clip.made.guidance_scale) == (number, 3, 0.0)
         assert set(clip.made.losses) == {"penetration", "contact", "total"}
         # It went where it was asked to, from the beginning of its path to within reach of its end.
         assert torch.linalg.norm(clip.root_pos[0, :2] - clip.path_nodes[0, :2]) < 0.2
@@ -218,7 +218,10 @@ def test_overwriting_deletes_what_it_made_and_nothing_else(generate, folder, cap
         (["device=tpu"], "is 'tpu', expected auto, cpu, cuda or cuda:N"),
         (["rollout.start=nowhere.safetensors"], "rollout.start"),
         (["rollout.feet=[left_hoof]"], "has no body 'left_hoof'; did you mean 'left_foot'?"),
-        (["rollout.ddim_timesteps=[5,0]"], "is [5, 0], expected a decreasing list from"),
+        (
+            ["rollout.denoising_steps=1"],
+            "rollout.denoising_steps (override rollout.denoising_steps=1) is 1, expected at least 2",
+        ),
         (["model_packages=[]"], "model_packages=[PACKAGE]"),
         (["terrain=nope"], "terrain=nope: there is no such option"),
         (["num_motion=3"], "num_motions"),

@@ -7,7 +7,7 @@ import torch
 
 from parc.configuration.errors import UserError
 from parc.configuration.trusted import trust
-from parc.studio.motion_requests import MotionRequest, answered, default_pieces, timesteps, with_sampling
+from parc.studio.motion_requests import MotionRequest, answered, default_pieces, with_sampling
 from parc.terrain.heightfield import Heightfield
 from straight_walks import ROLLOUT
 from walker import walker
@@ -63,18 +63,6 @@ def test_a_place_beside_the_terrain_is_refused(model, pieces):
 
 
 def test_sampling_is_as_asked_for(model, pieces):
-    changed = with_sampling(pieces, 3, 0.25, timesteps(2, 21))
-    assert (changed.rollout.guidance_scale, changed.rollout.ddim_timesteps) == (0.25, [20, 0])
+    changed = with_sampling(pieces, 3, 0.25, 2)
+    assert (changed.rollout.guidance_scale, changed.rollout.denoising_steps) == (0.25, 2)
     assert len(answered(asked([[0.0, 0.0], [2.0, 0.0]]), model, changed, "walk")) == 3
-
-
-@pytest.mark.parametrize("count", [2, 3, 5, 21])
-def test_timesteps_go_from_the_noisiest_to_the_last(count):
-    steps = timesteps(count, 21)
-    assert len(steps) == count
-    assert (steps[0], steps[-1]) == (20, 0)
-    assert steps == sorted(set(steps), reverse=True)
-
-
-def test_five_steps_are_those_of_the_paper():
-    assert timesteps(5, 21) == [20, 15, 10, 5, 0]

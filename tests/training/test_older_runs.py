@@ -89,6 +89,12 @@ def test_later_iterations_of_version_1_are_taken_to_have_found_their_clips():
     assert old["dataset"]["motion_lib_file"] == ["/clips", "/made"], "what was read stays as it was"
 
 
+def test_timesteps_that_version_3_listed_are_counted():
+    listed = {"ddim_timesteps": [20, 10, 0], "candidates": 2}
+    new = up_to_date({"version": 3, "rollout": listed, "preview": {"rollout": listed}}, "here")
+    assert new["rollout"] == new["preview"]["rollout"] == {"denoising_steps": 3, "candidates": 2}
+
+
 def test_a_job_that_version_1_sent_is_done_when_it_comes_to_its_turn(shell, moved):
     config = yaml.safe_load((KEPT / "data/iter1/p1_train_gen/mdm_config.yaml").read_text())
     config["data_dir"], config["output_dir"] = str(shell.folder / "moved"), str(moved)

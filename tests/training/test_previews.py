@@ -72,7 +72,7 @@ def test_a_stop_while_a_preview_is_drawn_is_heeded_at_once_and_loses_nothing(
     ("values", "why"),
     [
         ({"preview__path__min_distance": 500.0}, "path"),
-        ({"preview__rollout__ddim_timesteps": [900, 0]}, "rollout.ddim_timesteps"),
+        ({"preview__rollout__new_frames": 900}, "rollout.new_frames"),
     ],
 )
 def test_a_preview_that_cannot_be_drawn_is_a_warning_each_time(previewed, tmp_path, caplog, values, why):

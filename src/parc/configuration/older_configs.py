@@ -8,7 +8,7 @@ from typing import Any
 
 from parc.configuration.errors import UserError
 
-VERSION = 3  # of the configs that this version writes
+VERSION = 4  # of the configs that this version writes
 
 _RENAMED_IN_2 = {
     "parc.training.iteration.Iteration": "parc.stages.iteration.Iteration",
@@ -37,6 +37,11 @@ def up_to_date(config: dict[str, Any], source: str) -> dict[str, Any]:
         _bring_to_2(config)
     if version < 3 and isinstance(config.get("trainer"), dict):
         config["trainer"].pop("heldout_windows", None)  # the held-out error is the same measure for every run
+    if version < 4:
+        preview = config.get("preview")
+        for rollout in (config.get("rollout"), preview.get("rollout") if isinstance(preview, dict) else None):
+            if isinstance(rollout, dict) and isinstance(timesteps := rollout.pop("ddim_timesteps", None), list):
+                rollout["denoising_steps"] = len(timesteps)
     return config
 
 

@@ -97,6 +97,7 @@ def ddim_transitions(timesteps: list[int], diffusion_timesteps: int) -> list[tup
     return list(pairwise([*timesteps, -1]))
 
 
-def strided_timesteps(diffusion_timesteps: int, stride: int) -> list[int]:
-    """Return every `stride`-th timestep down from T - 1, ending at 0 also where the stride does not divide T - 1."""
-    return [*range(diffusion_timesteps - 1, 0, -stride), 0]
+def spread_timesteps(diffusion_timesteps: int, count: int) -> list[int]:
+    """Return so many timesteps (at least 2), evenly spread from T - 1 down to 0; all T of them where there are no more."""
+    steps = min(count, diffusion_timesteps) - 1
+    return [round((diffusion_timesteps - 1) * step / steps) for step in range(steps, -1, -1)]

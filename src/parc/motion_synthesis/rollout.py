@@ -15,7 +15,7 @@ from parc.configuration.errors import UserError, nearest_name
 from parc.configuration.schema import FilePath
 from parc.motion_generator.canonical_frame import frames_to_canonical, frames_to_world
 from parc.motion_generator.denoiser import Conditions
-from parc.motion_generator.diffusion import ddim_transitions
+from parc.motion_generator.diffusion import spread_timesteps
 from parc.motion_generator.trained_model import TrainedModel
 from parc.motion_synthesis.candidates import Candidates, Paths
 from parc.motion_synthesis.starts import BlankStart, end_of_clip, placed_on_paths
@@ -29,7 +29,8 @@ class Rollout:
     Attributes:
         candidates: motions a path.
         max_seconds: after which a motion that has not finished is given up.
-        ddim_timesteps: diffusion timesteps that are denoised at, the noisiest first, the last one 0.
+        denoising_steps: how often a window is denoised (DDIM), at timesteps that are evenly spread over the model's own; at
+            each of them where the model has no more.
         guidance_scale: s in s x0(previous states withheld) + (1 - s) x0(previous states given).
         new_frames: frames of each window that are kept; those beyond are thrown away and generated again from what is kept.
         nodes_ahead: how many nodes after the nearest one the target is.
@@ -42,7 +43,7 @@ class Rollout:
 
     candidates: int
     max_seconds: float
-    ddim_timesteps: list[int]
+    denoising_steps: int
     guidance_scale: float
     new_frames: int
     nodes_ahead: int
@@ -55,6 +56,8 @@ class Rollout:
         for name in ("candidates", "new_frames", "nodes_ahead"):
             if getattr(self, name) < 1:
                 raise UserError(f"rollout.{name} is {getattr(self, name)}, expected at least 1")
+        if self.denoising_steps < 2:
+            raise UserError(f"rollout.denoising_steps is {self.denoising_steps}, expected at least 2")
         for name in ("max_seconds", "finish_distance"):
             if not 0 < getattr(self, name) < math.inf:
                 raise UserError(f"rollout.{name} is {getattr(self, name)}, expected a number above 0")
@@ -67,8 +70,8 @@ class Rollout:
         """Check that windows of a model can be put one after the other as asked for.
 
         Raises:
-            UserError: a window has too few frames, the character no such feet, the timesteps are not the model's, or the clip to
-                start from is none of its character.
+            UserError: a window has too few frames, the character no such feet, or the clip to start from is none of its
+                character.
         """
         generated = model.num_frames - model.num_previous
         if self.new_frames > generated:
@@ -82,10 +85,6 @@ class Rollout:
                 f"{model.path}"
             )
         self.check_with_character(model.character)
-        try:
-            ddim_transitions(self.ddim_timesteps, model.mdm.diffusion.timesteps)
-        except UserError as error:
-            raise UserError(f"rollout.{error}") from error
         if self.start is not None:
             end_of_clip(Path(self.start), model)
 
@@ -184,7 +183,8 @@ class Rollout:
         given = torch.ones(len(previous_states), dtype=torch.bool, device=previous_states.device)
         clean = given if previous_clean else ~given
         conditions = Conditions(around.heightmap, around.target, previous_states, given, given, given, clean)
-        motion = model.mdm.generate(conditions, generators, self.ddim_timesteps, guidance_scale)
+        timesteps = spread_timesteps(model.mdm.diffusion.timesteps, self.denoising_steps)
+        motion = model.mdm.generate(conditions, generators, timesteps, guidance_scale)
         frames = Frames(motion.root_pos, motion.root_rot, motion.joint_rot, motion.contacts.clamp(0, 1))
         return frames_to_world(frames, around.origin, around.turn)
 

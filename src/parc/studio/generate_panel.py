@@ -7,7 +7,7 @@ import numpy as np
 from parc.configuration.errors import UserError
 from parc.pictures.palette import PATH_NODES, rgb_bytes
 from parc.studio.listening import listen, working
-from parc.studio.motion_requests import Candidate, MotionRequest, Pieces, answered, places_of, timesteps, with_sampling
+from parc.studio.motion_requests import Candidate, MotionRequest, Pieces, answered, places_of, with_sampling
 from parc.studio.studio import Place, Studio
 from parc.studio.tools import Tools
 
@@ -44,7 +44,7 @@ class GeneratePanel:
         self._guidance = gui.add_slider(
             "guidance", 0.0, 1.0, 0.05, rollout.guidance_scale, hint="0: smooth; 1: obeys ground and target"
         )
-        self._steps = gui.add_slider("steps", 2, diffusion_steps, 1, min(len(rollout.ddim_timesteps), diffusion_steps))
+        self._steps = gui.add_slider("steps", 2, diffusion_steps, 1, min(rollout.denoising_steps, diffusion_steps))
         self._seed = gui.add_number("seed", 0, min=0, step=1)
         self._straight = gui.add_checkbox(
             "straight to the place", False, hint="otherwise a way is planned that a character can go"
@@ -125,7 +125,7 @@ class GeneratePanel:
             self._pieces,
             int(self._candidates.value),
             float(self._guidance.value),
-            timesteps(int(self._steps.value), self._model.mdm.diffusion.timesteps),
+            int(self._steps.value),
         )
         name = studio.clip.name
         with working(studio, "Making motions"):

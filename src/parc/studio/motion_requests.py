@@ -10,7 +10,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from parc.anim.dataset import evenly_spread
 from parc.anim.frames import Frames
 from parc.configuration.composing import pieces_of_option
 from parc.configuration.pieces import make
@@ -133,18 +132,13 @@ def _outcome(way: Continuation) -> str:
     return f"{outcome}{reason}, {100 * way.figures['deepest']:.0f} cm deep{slide}"
 
 
-def timesteps(count: int, diffusion_timesteps: int) -> list[int]:
-    """Return so many timesteps to denoise at, evenly spread from the noisiest to 0."""
-    return evenly_spread(range(diffusion_timesteps), count)[::-1]
-
-
-def with_sampling(pieces: Pieces, candidates: int, guidance_scale: float, ddim_timesteps: Sequence[int]) -> Pieces:
+def with_sampling(pieces: Pieces, candidates: int, guidance_scale: float, denoising_steps: int) -> Pieces:
     """Return pieces whose rollouts are sampled in another way."""
     rollout = dataclasses.replace(
         pieces.rollout,
         candidates=candidates,
         guidance_scale=guidance_scale,
-        ddim_timesteps=list(ddim_timesteps),
+        denoising_steps=denoising_steps,
     )
     return dataclasses.replace(pieces, rollout=rollout)
 

@@ -20,7 +20,7 @@ from parc.configuration.files import write_whole
 from parc.demo_motions.generator import make_clip
 
 RECORDING = Path(__file__).with_name("recorded.safetensors")
-CLIP_NUMBERS = (3, 6, 15)  # turning, jumping over gaps, climbing on blocks
+CLIP_NUMBERS = (3, 6, 17)  # turning, jumping over gaps, climbing on blocks
 
 
 def made_clips() -> list[MotionClip]:

@@ -115,10 +115,11 @@ def around_zero(name: str, *shape: int) -> Tensor:
 
 
 def draws(_: Arrays) -> Arrays:
-    windows = sampler().draw(torch.Generator().manual_seed(0), BATCH)
+    windows = vars(sampler().draw(torch.Generator().manual_seed(0), BATCH))
+    assert not windows.pop("height_error").any()  # the paper has none
     no_statistics = FeatureStatistics(torch.zeros(15, 91), torch.ones(15, 91))
     diffusion = model(no_statistics).draw(torch.Generator().manual_seed(1), BATCH)
-    found = flat(vars(windows), "windows.") | flat(vars(diffusion), "diffusion.")
+    found = flat(windows, "windows.") | flat(vars(diffusion), "diffusion.")
     # Withheld conditions are rare: here each is withheld from half of the samples, as binary numbers have their digits.
     for digit, name in enumerate(("heightmap_given", "target_given", "previous_given")):
         found[f"shown.{name}"] = torch.arange(BATCH) // 2**digit % 2 == 0
@@ -308,7 +309,9 @@ def part(recorded: Arrays, prefix: str) -> Arrays:
 def window_draws(recorded: Arrays) -> WindowDraws:
     drawn = part(recorded, "draws/windows.")
     nested = {name: part(drawn, f"{name}.") for name in ("previous_noise", "augmentation")}
-    return WindowDraws(**{name: value for name, value in drawn.items() if "." not in name}, **nested)
+    return WindowDraws(
+        **{name: value for name, value in drawn.items() if "." not in name}, **nested, height_error=torch.zeros(BATCH)
+    )
 
 
 def diffusion_draws(recorded: Arrays) -> DiffusionDraws:
@@ -322,7 +325,10 @@ def shown(recorded: Arrays) -> Arrays:
 def recorded_windows(recorded: Arrays) -> MotionWindows:
     drawn, made = window_draws(recorded), part(recorded, "windows/")
     frames, previous = (Frames(**part(made, prefix)) for prefix in ("frames.", "previous."))
-    return MotionWindows(drawn.clips, drawn.starts, frames, made["heightmap.map"], made["target_direction"], previous)
+    origin, turn = torch.zeros(len(drawn.clips), 3), torch.zeros(len(drawn.clips))  # which nothing recorded depends on
+    return MotionWindows(
+        drawn.clips, drawn.starts, origin, turn, frames, made["heightmap.map"], made["target_direction"], previous
+    )
 
 
 def recorded_model(recorded: Arrays) -> MDM:

@@ -13,7 +13,7 @@ from parc.terrain.heightfield import Heightfield
 FOOT_HALF_LENGTH, FOOT_HALF_WIDTH = 0.0885, 0.045  # metres, of the foot's box
 EDGE_MARGIN = 0.03  # metres that a standing foot keeps from the edges of cells of another height
 TOE_ROOM = 0.09  # metres from the toes to a higher cell ahead: the foot's box tips forward when the heel rises
-HIGHEST_STEP = 0.42  # metres
+HIGHEST_STEP = 0.52  # metres
 # Where a foot may stand instead of where it was wanted, metres ahead and further outwards; inwards it meets the other foot.
 _AHEAD, _ASIDE = (
     axis.ravel() for axis in np.meshgrid(np.arange(-0.22, 0.221, 0.02), np.arange(-0.06, 0.101, 0.02), indexing="ij")

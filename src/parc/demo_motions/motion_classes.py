@@ -24,6 +24,7 @@ import numpy as np
 from jaxtyping import Float
 
 from parc.demo_motions.footsteps import FootstepPlanner, Gait
+from parc.demo_motions.gaits import careful_gait, running_gait, uneven_gait, walking_gait
 from parc.demo_motions.plan import SIDES, Plan, Side, Style
 from parc.demo_motions.routes import CELL_SIZE, Profile, Route, straight_route, terrain_along, winding_route
 from parc.demo_motions.ways import after_turn, random_way
@@ -118,7 +119,7 @@ def stairs(random: np.random.Generator) -> Plan:
     """Go up or down a flight of stairs with a landing, or up and down again."""
     back = bool(random.random() < 0.4)
     flight = int(random.integers(2, 4) if back else random.integers(5, 8))
-    rise = random.choice([-1, 1]) * random.uniform(0.12, 0.2)
+    rise = random.choice([-1, 1]) * random.uniform(0.12, 0.26)
     before = edge_after(int(random.integers(0, 3)))
     end = before + CELL_SIZE * (2 * flight + 1 if back else flight)
     route = straight_route(ORIGIN, along_cells(random), end + 1.5 * CELL_SIZE)
@@ -211,7 +212,7 @@ def ways_blocks(random: np.random.Generator) -> Plan:
     """Walk along a way with corners over steps of random height, up and down, that begin anywhere."""
     way = random_way(random, ORIGIN, any_heading(random), int(random.integers(1, 3)), lengths=(1.0, 1.6))
     route, _ = way.rounded(random.uniform(0.5, 0.75))
-    return follow(random, route, random_steps(random, route.length, treads=(0.42, 0.75)), careful_gait)
+    return follow(random, route, random_steps(random, route.length, treads=(0.45, 0.85)), careful_gait)
 
 
 @motion_class("ways_stairs")
@@ -222,7 +223,44 @@ def ways_stairs(random: np.random.Generator) -> Plan:
     return follow(random, route, random_flights(random, route.length), careful_gait)
 
 
-def follow(random: np.random.Generator, route: Route, ground: Profile | None, draw_gait: DrawGait) -> Plan:
+@motion_class("ways_patches")
+def ways_patches(random: np.random.Generator) -> Plan:
+    """Walk along a way with corners over patches of ground of different heights, each two cells wide and long."""
+    way = random_way(random, ORIGIN, any_heading(random), int(random.integers(1, 3)), lengths=(1.0, 1.6))
+    route, _ = way.rounded(random.uniform(0.5, 0.75))
+    return follow(random, route, None, careful_gait, bumps=random.uniform(0.15, 0.42))
+
+
+@motion_class("ways_gaps")
+def ways_gaps(random: np.random.Generator) -> Plan:
+    """Go over one gap after the other, from plateau to plateau: over the narrowest in a stride, over others in a jump."""
+    count = int(random.integers(1, 3))
+    gaps = CELL_SIZE * random.integers(1, 4, size=count)
+    begins = edge_after(int(random.integers(1, 4))) + np.concatenate([[0.0], np.cumsum(gaps[:-1])])
+    begins += np.concatenate([[0.0], np.cumsum(CELL_SIZE * random.integers(2, 5, size=count - 1))])
+    deep = -random.uniform(0.8, 2.0)
+    edges = np.stack([begins, begins + gaps], axis=-1).ravel()
+    route = straight_route(ORIGIN, along_cells(random), float(edges[-1]) + random.uniform(0.6, 1.4))
+    ground = steps_at(edges, np.append(np.tile([0.0, deep], count), 0.0))
+    planner = FootstepPlanner(terrain_along(random, [route], ground), route, any_side(random))
+    planner.stand(random.uniform(0.1, 0.4))
+    place, margin = 0.0, random.uniform(0.18, 0.26)
+    for begin, gap in zip(begins.tolist(), gaps.tolist(), strict=True):
+        if gap < 1.5 * CELL_SIZE and random.random() < 0.5:
+            continue  # the stride that is on its way anyhow
+        planner.walk(route.part(place, begin - margin), uneven_gait(random))
+        planner.stand(random.uniform(0.0, 0.15))
+        place = begin + gap + margin
+        planner.jump(route, place, random.uniform(0.36, 0.44) + 0.05 * gap)
+        planner.stand(random.uniform(0.2, 0.5))
+    planner.walk(route.part(place, route.length), uneven_gait(random))
+    planner.stand(random.uniform(0.3, 0.6))
+    return planner.plan(draw_style(random))
+
+
+def follow(
+    random: np.random.Generator, route: Route, ground: Profile | None, draw_gait: DrawGait, bumps: float = 0.0
+) -> Plan:
     """Face a route, or stand with the side or the back to it and turn while setting off; go along it and stop at its end.
 
     Args:
@@ -230,13 +268,13 @@ def follow(random: np.random.Generator, route: Route, ground: Profile | None, dr
         route: the way, after the turn.
         ground: at distances along the route, metres; level by default.
         draw_gait: draws a way of walking or running.
+        bumps: how far patches of the ground rise at most, metres.
     """
     nearest, farthest = ((0, 0), (0, 0), (50, 120), (120, 180))[int(random.integers(4))]
     angle = math.radians(random.uniform(nearest, farthest)) * random.choice([-1, 1])
     whole, turned = after_turn(route, angle, random.uniform(0.28, 0.4))
-    terrain = terrain_along(
-        random, [whole], None if ground is None else lambda distance: ground(distance - turned), anywhere=True
-    )
+    profile = None if ground is None else lambda distance: ground(distance - turned)
+    terrain = terrain_along(random, [whole], profile, bumps, anywhere=True)
     planner = FootstepPlanner(terrain, whole, "left" if angle > 0 else "right" if angle < 0 else any_side(random))
     planner.stand(random.uniform(0.1, 0.4))
     if angle:
@@ -264,41 +302,6 @@ def go_along(
             planner.walk(before, first, start=start)
             planner.stand(random.uniform(0.1, 0.6))
             planner.walk(after, second)
-
-
-def walking_gait(random: np.random.Generator) -> Gait:
-    """Draw a way of walking on level ground, 1.2 to 1.8 m/s."""
-    return _brisk_gait(random, 0.62, 0.8)
-
-
-def uneven_gait(random: np.random.Generator) -> Gait:
-    """Draw a way of walking where the ground changes now and then, 1.1 to 1.6 m/s."""
-    return _brisk_gait(random, 0.56, 0.7)
-
-
-def _brisk_gait(random: np.random.Generator, shortest_step: float, longest_step: float) -> Gait:
-    return Gait(
-        step_length=random.uniform(shortest_step, longest_step),
-        step_time=random.uniform(0.44, 0.52),
-        flight=-random.uniform(0.07, 0.11),
-        spread=random.uniform(0.075, 0.1),
-    )
-
-
-def careful_gait(random: np.random.Generator) -> Gait:
-    """Draw a way of walking over step after step, 0.9 to 1.3 m/s."""
-    return Gait(random.uniform(0.45, 0.55), random.uniform(0.43, 0.5), flight=-random.uniform(0.1, 0.14))
-
-
-def running_gait(random: np.random.Generator) -> Gait:
-    """Draw a way of running, 2.2 to 3.5 m/s."""
-    return Gait(
-        step_length=random.uniform(0.85, 1.15),
-        step_time=random.uniform(0.34, 0.38),
-        flight=random.uniform(0.1, 0.14),
-        spread=random.uniform(0.05, 0.07),
-        gentle_steps=3,
-    )
 
 
 def draw_style(
@@ -346,7 +349,7 @@ def steps_at(edges: Float[np.ndarray, " edges"], heights: Float[np.ndarray, " le
 
 
 def random_steps(
-    random: np.random.Generator, length: float, treads: tuple[float, float], rises: tuple[float, float] = (0.12, 0.38)
+    random: np.random.Generator, length: float, treads: tuple[float, float], rises: tuple[float, float] = (0.12, 0.42)
 ) -> Profile:
     """Return ground that steps up and down by random heights at random distances.
 
@@ -369,7 +372,7 @@ def random_flights(random: np.random.Generator, length: float) -> Profile:
     steps: list[float] = []
     place = random.uniform(0.4, 0.8)
     while place < length - 0.3:
-        rise = random.choice([-1, 1]) * random.uniform(0.12, 0.2)
+        rise = random.choice([-1, 1]) * random.uniform(0.12, 0.26)
         for _ in range(int(random.integers(2, 6))):
             edges.append(place)
             steps.append(rise)

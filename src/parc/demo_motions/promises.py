@@ -10,9 +10,11 @@ from torch import Tensor
 from parc.anim.character import Character
 from parc.anim.motion_clip import MotionClip
 from parc.anim.surface_points import BodyPoints
+from parc.demo_motions.feet import HEEL, SOLE, TOE
+from parc.demo_motions.footsteps import FOOT_HALF_WIDTH
 
 JERK_BOUND = 11666.0  # metres a cubic second: PARC's bound for a jerky frame
-IN_CONTACT = 0.9  # label above which a foot stands
+IN_CONTACT, IN_FULL_CONTACT = 0.9, 0.999  # labels above which a foot stands, and its sole is flat
 FEET = ("left_foot", "right_foot")
 LIMBS = (*FEET, "left_hand", "right_hand")
 
@@ -22,6 +24,7 @@ DEEPEST_LIMB = 0.015  # metres below ground of any surface point of a foot or ha
 DEEPEST_BODY = 0.05  # of any other body
 FARTHEST_SLIDE = 0.015  # metres that the centre of a foot's box moves while it stands (promised: 2 cm)
 PEAK_JERK = 10500.0  # metres a cubic second; promised: less than 0.5 % of frames over JERK_BOUND
+FARTHEST_SOLE = 0.0015  # metres of a corner of a sole from the ground in full contact (promised: 2 mm)
 FASTEST_END = 0.14  # metres/s of the root in the first and in the last step (promised: 0.15)
 LIMIT_ROOM = 0.005  # radians that every joint DOF keeps from its limits
 
@@ -37,6 +40,8 @@ class Measures:
         body_depth: of the deepest surface point of the other bodies.
         foot_slide: largest distance, seen from above, between two places of the centre of a foot's box within one run of
             frames whose contact label is above `IN_CONTACT`, metres.
+        sole_gap: farthest of a corner of a sole from the ground, above it or below, in frames whose contact label is above
+            `IN_FULL_CONTACT`, metres.
         peak_jerk: largest third difference of any body's position x fps^3, metres a cubic second.
         jerky_share: share of the frames in which any body is above `JERK_BOUND`.
         end_speed: of the root in the first or in the last step, whichever is faster, metres a second.
@@ -47,6 +52,7 @@ class Measures:
     limb_depth: float
     body_depth: float
     foot_slide: float
+    sole_gap: float
     peak_jerk: float
     jerky_share: float
     end_speed: float
@@ -71,6 +77,10 @@ def measure(clip: MotionClip, character: Character, surface: BodyPoints) -> Meas
             _slide(_box_centre(character, foot, positions, rotations), clip.contacts[:, foot] > IN_CONTACT)
             for foot in map(character.body_index, FEET)
         ),
+        sole_gap=max(
+            _sole_gap(clip, positions[:, foot], rotations[:, foot], clip.contacts[:, foot] > IN_FULL_CONTACT)
+            for foot in map(character.body_index, FEET)
+        ),
         peak_jerk=float(jerk.max()),
         jerky_share=float((jerk > JERK_BOUND).float().mean()),
         end_speed=float(speed[[0, -1]].max()),
@@ -86,6 +96,7 @@ def broken_promise(measures: Measures) -> str | None:
         "a foot or hand below ground": measures.limb_depth > DEEPEST_LIMB,
         "the body below ground": measures.body_depth > DEEPEST_BODY,
         "a sliding foot": measures.foot_slide > FARTHEST_SLIDE,
+        "a sole that is not flat on the ground": measures.sole_gap > FARTHEST_SOLE,
         "a start or a stop that is not soft": measures.end_speed > FASTEST_END,
         "a jerk": measures.peak_jerk > PEAK_JERK,
     }
@@ -100,6 +111,19 @@ def _box_centre(
 ) -> Float[Tensor, "frames 2"]:
     centre = torch.tensor(character.bodies[body].geoms[0].centre).expand(len(positions), 3)
     return (positions[:, body] + roma.quat_action(rotations[:, body], centre))[:, :2]
+
+
+def _sole_gap(
+    clip: MotionClip,
+    position: Float[Tensor, "frames 3"],
+    rotation: Float[Tensor, "frames 4"],
+    standing: Bool[Tensor, " frames"],
+) -> float:
+    corners = torch.tensor([[x, y, SOLE] for x in (HEEL, TOE) for y in (-FOOT_HALF_WIDTH, FOOT_HALF_WIDTH)])
+    turned = roma.quat_action(rotation[standing, None].expand(-1, 4, 4), corners.expand(int(standing.sum()), 4, 3))
+    placed = position[standing, None] + turned
+    gaps = (placed[..., 2] - clip.terrain.heights_at(placed[..., :2])).abs()
+    return float(gaps.max()) if gaps.numel() else 0.0
 
 
 def _slide(places: Float[Tensor, "frames 2"], standing: Bool[Tensor, " frames"]) -> float:

@@ -16,7 +16,7 @@ from parc.terrain.heightfield import Heightfield
 CELL_SIZE = 0.4  # metres
 SPACING = 0.02  # metres between the points of a route
 MARGIN = 2.0  # metres of terrain around the routes
-CORRIDOR = 0.75  # half the width, in metres, of the ground that is kept clear along a route
+CORRIDOR = (0.5, 0.8)  # half the width, in metres, of the ground that is kept clear along a route: narrowest and widest
 
 Profile = Callable[[Float[np.ndarray, " points"]], Float[np.ndarray, " points"]]
 
@@ -103,7 +103,7 @@ def terrain_along(
     if bumps > 0:
         patches = bumps * random.beta(0.5, 0.5, size=(rows // 2 + 1, columns // 2 + 1))
         corridor = corridor + patches.repeat(2, axis=0).repeat(2, axis=1)[:rows, :columns]
-    heights = np.where(away < CORRIDOR, corridor, heights) + random.uniform(-0.5, 0.5)
+    heights = np.where(away < random.uniform(*CORRIDOR), corridor, heights) + random.uniform(-0.5, 0.5)
     return Heightfield(torch.from_numpy(heights).float(), torch.from_numpy(lowest).float(), CELL_SIZE)
 
 

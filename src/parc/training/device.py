@@ -47,6 +47,6 @@ def compute_deterministically(threads: int | None) -> None:
     if threads is not None:
         torch.set_num_threads(threads)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.set_deterministic_debug_mode("warn")  # use_deterministic_algorithms loads all of torch.compile for it
     # Filling fresh memory costs time, and no computation here reads what it has not written.
     torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]

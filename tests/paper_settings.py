@@ -11,6 +11,7 @@ from parc.configuration.composing import pieces_of_option
 from parc.configuration.pieces import recipe
 from parc.motion_generator.canonical_frame import RelativeZStyle
 from parc.motion_generator.features import FeatureStatistics
+from parc.motion_generator.height_error import NO_HEIGHT_ERROR, HeightError
 from parc.motion_generator.heightmap_augmentation import NoAugmentation
 from parc.motion_generator.losses import Distance, MotionLosses
 from parc.motion_generator.mdm_heightfield_contact_motion_sampler import MDMHeightfieldContactMotionSampler
@@ -28,11 +29,22 @@ def paper_sampler(
     augmentation=None,
     angle_noise: float = 0.0,
     pos_noise: float = 0.0,
+    height_error: HeightError = NO_HEIGHT_ERROR,
     save_folder: str = "prepared",
 ) -> MDMHeightfieldContactMotionSampler:
     """Return the paper's sampler, over a library if there is one; without augmentation unless one is given."""
     sampler = MDMHeightfieldContactMotionSampler(
-        15, 2, 30.0, style, GRID, TARGET, augmentation or NoAugmentation(), angle_noise, pos_noise, save_folder
+        15,
+        2,
+        30.0,
+        style,
+        GRID,
+        TARGET,
+        augmentation or NoAugmentation(),
+        angle_noise,
+        pos_noise,
+        save_folder,
+        height_error,
     )
     if library is not None:
         count = library.num_clips

@@ -57,6 +57,10 @@ def measured(humanoid, sampler, change) -> dict[str, float]:
     return HeldoutError(sampler, model).measure(model, model.denoiser)
 
 
+def on_level_ground(clip):
+    return dataclasses.replace(clip, terrain=Heightfield(torch.zeros(20, 20), torch.zeros(2), 0.4))
+
+
 def moved(true, by) -> Motion:
     return dataclasses.replace(true, root_pos=true.root_pos + torch.as_tensor(by))
 
@@ -166,9 +170,18 @@ def test_sensitivities_are_the_error_with_other_conditions_over_that_with_the_ow
     assert torch.equal(other_map.heightmap[:8], first[differences.argmax(1)])
 
 
+def test_a_model_that_follows_half_of_raised_ground_has_that_response(humanoid, clips):
+    sampler = make_sampler(humanoid, [on_level_ground(clips[0])], ["a"], style=RelativeZStyle.RELATIVE_TO_ROOT_FLOOR)
+
+    def half_way_up(windows, true, draws):
+        return moved(true, 0.5 * windows.heightmap[:, :1, :1] * torch.tensor([0.0, 0.0, 1.0]))
+
+    assert measured(humanoid, sampler, half_way_up)["ground_response"] == pytest.approx(0.5, rel=1e-3)
+    assert measured(humanoid, sampler, lambda w, true, d: true)["ground_response"] == 0
+
+
 def test_level_ground_shows_no_terrain_sensitivity(humanoid, clips):
-    flat = dataclasses.replace(clips[0], terrain=Heightfield(torch.zeros(20, 20), torch.zeros(2), 0.4))
-    level = make_sampler(humanoid, [flat], ["a"], style=RelativeZStyle.RELATIVE_TO_ROOT_FLOOR)
+    level = make_sampler(humanoid, [on_level_ground(clips[0])], ["a"], style=RelativeZStyle.RELATIVE_TO_ROOT_FLOOR)
     assert "terrain_sensitivity" not in measured(humanoid, level, lambda w, true, d: true)
 
 

@@ -31,9 +31,10 @@ def samples(golden_folder):
 
 
 def draws_of(samples) -> WindowDraws:
-    no_noise = torch.zeros(len(samples["motion_ids"]), 3)
+    none = torch.zeros(len(samples["motion_ids"]))
+    share = samples["future_u"].float()
     return WindowDraws(
-        samples["motion_ids"].long(), samples["start_times"].float(), samples["future_u"].float(), no_noise, {}, {}
+        samples["motion_ids"].long(), samples["start_times"].float(), share, none[:, None].expand(-1, 3), none, {}, {}
     )
 
 

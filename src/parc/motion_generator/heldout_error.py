@@ -17,6 +17,7 @@ from parc.anim.heldout_clips import place_of
 from parc.anim.rotations import angle_between
 from parc.anim.surface_points import surface_points
 from parc.motion_generator.canonical_frame import to_world
+from parc.motion_generator.denoiser import MAX_HEIGHT
 from parc.motion_generator.features import PosedMotion
 from parc.motion_generator.mdm import MDM, DiffusionDraws
 from parc.motion_generator.mdm_heightfield_contact_motion_sampler import (
@@ -33,6 +34,7 @@ CLIPS_AT_ONCE = 8
 MOST_CLIPS = 128  # of more, those whose names have the lowest hashes: new clips push out few
 NOISE_SHARES = (0.1, 0.4, 1.0)  # timesteps, as a share of the last one: the same noise whatever their number
 UNEVEN = 0.05  # metres, on average: maps that differ by less cannot show whether the denoiser looks at them
+RAISED = 0.15  # metres by which all ground is raised, to see whether the motion follows it
 IN_CONTACT = 0.5  # labels from here on
 
 Errors = dict[str, Float[Tensor, " batch"]]  # of each window, by name; NaN where a window cannot show it
@@ -52,15 +54,12 @@ class FixedWindows:
         noise: of each window, the same at every timestep; likewise.
         other_heightmaps: of each window's clip, the heightmap of that other window which differs most; likewise.
         is_uneven: whether the two differ enough to show whether the denoiser looks at them.
-        origin, turn: the windows' canonical frames in the world (metres, radians).
     """
 
     windows: MotionWindows
     noise: Float[Tensor, "batch frames features"]
     other_heightmaps: Float[Tensor, "batch rows columns"]
     is_uneven: Bool[Tensor, " batch"]
-    origin: Float[Tensor, "batch 3"]
-    turn: Float[Tensor, " batch"]
 
 
 class HeldoutError:
@@ -92,6 +91,7 @@ class HeldoutError:
             contacts: difference of contact labels, 0..1.
             sliding: speed along the ground of bodies that are in contact in the true motion, metres/s.
             penetration: depth of the deepest surface point below the clip's ground, metres.
+            ground_response: how much higher the root is where all ground is raised, as a share of how much it is raised.
         And body_position under another condition, over that under a window's own:
             terrain_sensitivity: the heightmap of another window of its clip, over windows where the two differ.
             target_sensitivity: the target turned left by a right angle, over windows that have one.
@@ -118,7 +118,8 @@ class HeldoutError:
     def _errors(self, model: MDM, fixed: FixedWindows, timestep: int) -> Errors:
         own = fixed.windows
         true = model.features.posed(own.frames)
-        errors = self._terms(_predicted(model, fixed, own, true, timestep), true, fixed)
+        predicted = _predicted(model, fixed, own, true, timestep)
+        errors = self._terms(predicted, true, fixed)
         target = own.target_direction
         left = torch.stack([-target[:, 1], target[:, 0]], dim=-1)
         changes = (
@@ -128,6 +129,9 @@ class HeldoutError:
         for ratio, (changed, shows) in zip(_RATIOS, changes, strict=True):
             distance = self._distance(_predicted(model, fixed, changed, true, timestep), true)
             errors[ratio] = torch.where(shows.cpu(), distance, torch.nan)
+        raised = replace(own, heightmap=(own.heightmap + RAISED).clamp(-MAX_HEIGHT, MAX_HEIGHT))
+        higher = _predicted(model, fixed, raised, true, timestep).root_pos - predicted.root_pos
+        errors["ground_response"] = higher[:, self.first_generated :, 2].mean(1).cpu() / RAISED
         return errors
 
     def _distance(self, predicted: PosedMotion, true: PosedMotion) -> Float[Tensor, " batch"]:
@@ -155,7 +159,7 @@ class HeldoutError:
     def _penetration(self, predicted: PosedMotion, fixed: FixedWindows) -> Float[Tensor, "batch frames"]:
         """Return the depth of the deepest surface point below the clip's ground, metres."""
         points = self.surface.placed(predicted.body_pos.cpu(), predicted.body_rot.cpu())
-        in_world = to_world(points.flatten(1, 2), fixed.origin, fixed.turn)
+        in_world = to_world(points.flatten(1, 2), fixed.windows.origin.cpu(), fixed.windows.turn.cpu())
         depths = -signed_distance_below_ground(in_world, self.terrains, fixed.windows.clips.cpu())
         return depths.unflatten(1, points.shape[1:3]).amax(2)
 
@@ -173,8 +177,6 @@ def _fixed_windows(
     starts = (sampler.library.last_starts(sampler.window_seconds)[clips, None] * shares).flatten()
     clip_of_window = clips.repeat_interleave(WINDOWS_A_CLIP)
     windows = sampler.windows(sampler.draw_nothing(clip_of_window, starts))
-    previous = sampler.library.frames_at(clip_of_window, starts[:, None] + sampler.window_times[: sampler.num_previous])
-    origin, turn = sampler.canonical_frames(clip_of_window, previous.root_pos, previous.root_rot)
     size = (WINDOWS_A_CLIP, *model.mean.shape)
     noise = torch.cat(
         # The seed is no setting: every run measures with the same noise.
@@ -185,9 +187,7 @@ def _fixed_windows(
     difference, other = differences.max(2)
     others = maps.gather(1, other[..., None, None].expand_as(maps)).flatten(0, 1)
     device = model.mean.device
-    return FixedWindows(
-        windows.to(device), noise.to(device), others.to(device), (difference > UNEVEN).flatten(), origin, turn
-    )
+    return FixedWindows(windows.to(device), noise.to(device), others.to(device), (difference > UNEVEN).flatten())
 
 
 def _predicted(

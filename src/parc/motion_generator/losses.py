@@ -46,6 +46,8 @@ class LossWeights:
         body_velocity: velocities of all bodies by forward kinematics, metres/s.
         target: movement towards the target, metres; rewarded up to 0.1 m.
         terrain_collision: half the squared depth of the collision points below ground, metres^2.
+        contact_velocity: velocities of bodies by forward kinematics, metres/s, times the contact label that the body has in
+            truth: what slides. The paper has no such term.
     """
 
     root_position: float
@@ -62,6 +64,7 @@ class LossWeights:
     body_velocity: float
     target: float
     terrain_collision: float
+    contact_velocity: float = 0.0  # as older configs were, which have no such key
 
     def __post_init__(self) -> None:
         for name, weight in vars(self).items():
@@ -147,6 +150,9 @@ class MotionLosses:
             "body_position": lambda: size(body_pos - true.body_pos),
             "body_rotation": lambda: size(angle_between(body_rot, true.body_rot)),
             "body_velocity": lambda: size(velocity(body_pos) - velocity(true.body_pos)),
+            "contact_velocity": lambda: size(
+                _in_both_frames(true.contacts) * (velocity(body_pos) - velocity(true.body_pos))
+            ),
             "target": lambda: self._distance_from_target(predicted, terrain_and_target),
             "terrain_collision": lambda: self._terrain_collision(body_pos, body_rot, terrain_and_target),
         }
@@ -187,3 +193,8 @@ class MotionLosses:
         """Return minus the way from the canonical frame towards the target, but no less than -0.1 (metres)."""
         way = predicted.root_pos[:, -1, :2] - predicted.root_pos[:, self.canonical_frame, :2]
         return (-(way * terrain_and_target.target_direction).sum(-1)).clamp(min=-0.1)
+
+
+def _in_both_frames(contacts: Float[Tensor, "batch frames bodies"]) -> Float[Tensor, "batch steps bodies 1"]:
+    """Return the contact label that each body has at least in a frame and in the next."""
+    return torch.minimum(contacts[:, 1:], contacts[:, :-1])[..., None]

@@ -1,5 +1,6 @@
 """The sampler: windows of motion clips with the terrain around them, as the denoiser is trained on them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from parc.configuration.errors import UserError
 from parc.configuration.schema import MayChange, OutputFolder
 from parc.motion_generator.canonical_frame import RelativeZStyle, canonical_frames, frames_to_canonical
 from parc.motion_generator.denoiser import MAX_HEIGHT
+from parc.motion_generator.height_error import NO_HEIGHT_ERROR, HeightError
 from parc.motion_generator.heightmap_augmentation import HeightmapAugmentation
 from parc.motion_generator.local_heightmap import HeightmapGrid, local_heightmaps_with_bounds
 
@@ -62,6 +64,7 @@ class MotionWindows:
     Attributes:
         clips: index of each window's clip.
         starts: time of each window's first frame, seconds.
+        origin, turn: where its canonical frame is (world, metres) and looks (radians).
         frames: the motion.
         heightmap: local heights, relative as `RelativeZStyle` says, clamped to +-3 m, metres.
         target_direction: unit x, y direction to the target, or zeros.
@@ -70,25 +73,29 @@ class MotionWindows:
 
     clips: Int[Tensor, " batch"]
     starts: Float[Tensor, " batch"]
+    origin: Float[Tensor, "batch 3"]
+    turn: Float[Tensor, " batch"]
     frames: Frames
     heightmap: Float[Tensor, "batch rows columns"]
     target_direction: Float[Tensor, "batch 2"]
     previous: Frames | None = None
 
+    def each(self, change: Callable[[Tensor], Tensor]) -> "MotionWindows":
+        """Return this batch with every tensor changed."""
+        return MotionWindows(
+            change(self.clips),
+            change(self.starts),
+            change(self.origin),
+            change(self.turn),
+            self.frames.each(change),
+            change(self.heightmap),
+            change(self.target_direction),
+            None if self.previous is None else self.previous.each(change),
+        )
+
     def to(self, device: torch.device) -> "MotionWindows":
         """Return this batch on `device`."""
-
-        def move(value: Tensor) -> Tensor:
-            return value.to(device, non_blocking=True)
-
-        return MotionWindows(
-            move(self.clips),
-            move(self.starts),
-            self.frames.each(move),
-            move(self.heightmap),
-            move(self.target_direction),
-            None if self.previous is None else self.previous.each(move),
-        )
+        return self.each(lambda value: value.to(device, non_blocking=True))
 
 
 @dataclass(frozen=True)
@@ -102,6 +109,7 @@ class WindowDraws:
     starts: Float[Tensor, " batch"]
     target_share: Float[Tensor, " batch"]
     target_noise: Float[Tensor, "batch 3"]
+    height_error: Float[Tensor, " batch"]
     previous_noise: dict[str, Tensor]
     augmentation: dict[str, Tensor]
 
@@ -112,6 +120,7 @@ class WindowDraws:
             self.starts[first:last],
             self.target_share[first:last],
             self.target_noise[first:last],
+            self.height_error[first:last],
             {name: values[first:last] for name, values in self.previous_noise.items()},
             {name: values[first:last] for name, values in self.augmentation.items()},
         )
@@ -131,6 +140,7 @@ class MDMHeightfieldContactMotionSampler:
         angle_noise_scale: std of the noise on the rotations of the previous states given as a condition, radians. Features
             that it changes have statistics with no smaller deviation.
         pos_noise_scale: std of the noise on their root positions, metres, likewise.
+        height_error: how often windows begin too high or too low.
         sampler_save_folder: where the prepared data of clips is kept, a file for each set of clips; runs may share it.
     """
 
@@ -153,6 +163,7 @@ class MDMHeightfieldContactMotionSampler:
         angle_noise_scale: float,
         pos_noise_scale: float,
         sampler_save_folder: MayChange[OutputFolder],
+        height_error: HeightError = NO_HEIGHT_ERROR,  # as older configs were, which have no such key
     ) -> None:
         if not 1 <= num_previous_states < num_frames:
             raise UserError(
@@ -172,6 +183,7 @@ class MDMHeightfieldContactMotionSampler:
         self.augmentation = augmentation
         self.angle_noise_scale = angle_noise_scale
         self.pos_noise_scale = pos_noise_scale
+        self.height_error = height_error
         self.save_folder = Path(sampler_save_folder)
         self.window_times = torch.arange(num_frames) / fps
 
@@ -221,6 +233,7 @@ class MDMHeightfieldContactMotionSampler:
         batch, joints = len(clips), self.library.joint_rot.shape[1]
         target_share = torch.rand(batch, generator=generator)
         target_noise = torch.randn(batch, 3, generator=generator) * self.target.noise
+        height_error = self.height_error.draw(generator, batch)
         previous_noise = {}
         if self.angle_noise_scale or self.pos_noise_scale:
             size = (batch, self.num_previous)
@@ -230,7 +243,7 @@ class MDMHeightfieldContactMotionSampler:
                 "joint_rot": torch.randn(*size, joints, 3, generator=generator) * self.angle_noise_scale,
             }
         augmentation = self.augmentation.draw(generator, batch, self.grid.shape)
-        return WindowDraws(clips, starts, target_share, target_noise, previous_noise, augmentation)
+        return WindowDraws(clips, starts, target_share, target_noise, height_error, previous_noise, augmentation)
 
     def draw_nothing(self, clips: Int[Tensor, " batch"], starts: Float[Tensor, " batch"]) -> WindowDraws:
         """Return draws of windows as they are: the clips' own terrain, no noise, and targets half as far ahead as they may be.
@@ -239,7 +252,8 @@ class MDMHeightfieldContactMotionSampler:
             clips: index of each window's clip.
             starts: time of each window's first frame, seconds.
         """
-        return WindowDraws(clips, starts, torch.full((len(clips),), 0.5), torch.zeros(len(clips), 3), {}, {})
+        share, nothing = torch.full((len(clips),), 0.5), torch.zeros(len(clips))
+        return WindowDraws(clips, starts, share, torch.zeros(len(clips), 3), nothing, {}, {})
 
     def windows(self, draws: WindowDraws) -> MotionWindows:
         """Make the windows that were drawn."""
@@ -248,6 +262,7 @@ class MDMHeightfieldContactMotionSampler:
         # A window's target is read with it, as one frame more.
         times = torch.cat([starts[:, None] + self.window_times, target_times[:, None]], dim=1)
         world = self.library.frames_at(clips, times)
+        world = self.height_error.put_in(world, draws.height_error, self.num_previous)
         given = world.part(0, self.num_previous)
         if draws.previous_noise:
             given = with_noise(given, draws.previous_noise)
@@ -267,7 +282,7 @@ class MDMHeightfieldContactMotionSampler:
             self.target.turning,
         )
         previous = frames_to_canonical(given, origin, turn) if draws.previous_noise else None
-        return MotionWindows(clips, starts, frames, heightmap, target, previous)
+        return MotionWindows(clips, starts, origin, turn, frames, heightmap, target, previous)
 
     def canonical_frames(
         self,

@@ -29,7 +29,7 @@ VARIANTS = [
     ["trainer=warmup", "trainer.warmup_steps=4", "trainer.iters_per_epoch=5", *TINY_MODEL],
     ["trainer=bf16", *TINY_MODEL],
     ["trainer=short", "trainer.warmup_steps=0", *TINY_MODEL],
-    ["experiment=demo", "trainer.warmup_steps=0", *TINY_MODEL],
+    ["experiment=demo", "trainer.warmup_steps=0"],
     ["experiment=paper", *TINY_MODEL],
     ["experiment=ablation", "hydra.mode=RUN", "trainer.warmup_steps=0", *TINY_MODEL],
 ]

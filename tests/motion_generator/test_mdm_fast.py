@@ -28,6 +28,7 @@ def denoiser(humanoid) -> MDMFast:
     size = (FRAMES, features.num_features)
     made = MDMFast(
         d_model=32, num_heads=4, num_layers=2, d_hid=48, mlp_width=40, heightmap_width=24, dropout=0.1,
+        rough_layers=1,
         num_features=features.num_features, num_frames=FRAMES, num_previous=PREVIOUS, heightmap_shape=GRID.shape,
         diffusion_timesteps=6, ground_below=GroundBelow(features, FeatureStatistics(torch.zeros(size), torch.ones(size)), GRID),
     )  # fmt: skip
@@ -112,6 +113,20 @@ def test_the_ground_below_counts_beside_the_whole_map(denoiser, monkeypatch):
     assert (raised - below_alone).abs().max() > 1e-3, "the ground below"
 
 
+def test_the_ground_is_looked_at_again_where_the_rough_prediction_has_the_bodies(denoiser, monkeypatch):
+    looked = []
+    own = denoiser.ground_below.forward
+    monkeypatch.setattr(
+        denoiser.ground_below, "forward", lambda motion, heightmap: (looked.append(motion), own(motion, heightmap))[1]
+    )
+    given = asked()
+    denoised(denoiser, given)
+    first, second = looked
+    torch.testing.assert_close(first[:, PREVIOUS:], NOISY[:, PREVIOUS:])
+    assert (second[:, PREVIOUS:] - first[:, PREVIOUS:]).abs().min() > 0
+    torch.testing.assert_close(second[:, :PREVIOUS], given.previous_states)
+
+
 def test_one_motion_of_a_batch_is_that_motion_alone(denoiser):
     whole, given = denoised(denoiser, asked()), asked()
     one = Conditions(*(getattr(given, field.name)[2:3] for field in dataclasses.fields(given)))
@@ -125,7 +140,8 @@ def test_a_fresh_network_predicts_the_same_whatever_it_is_asked_for_by_its_layer
     heightmap = torch.zeros(BATCH, 31, 31)
     given = asked(heightmap=heightmap)
     other = asked(heightmap=heightmap, target_direction=-given.target_direction)
-    torch.testing.assert_close(denoised(made, given), denoised(made, other))
+    first = torch.zeros_like(TIMESTEP)
+    torch.testing.assert_close(denoised(made, given, timestep=first), denoised(made, other, timestep=first))
 
 
 def model_of(option: str, humanoid) -> MDM:
@@ -141,7 +157,7 @@ def model_of(option: str, humanoid) -> MDM:
     )
 
 
-@pytest.mark.parametrize(("option", "parameters"), [("mdm_fast", 6.0e6), ("mdm_fast_small", 1.3e6)])
+@pytest.mark.parametrize(("option", "parameters"), [("mdm_fast", 6.2e6), ("mdm_fast_small", 1.4e6)])
 def test_the_options_have_the_sizes_that_they_say(humanoid, option, parameters):
     count = sum(weight.numel() for weight in model_of(option, humanoid).denoiser.parameters())
     assert count == pytest.approx(parameters, rel=0.1)
@@ -156,9 +172,9 @@ def test_every_parameter_has_a_gradient_after_a_first_step(humanoid, option):
         heightmap=torch.randn(BATCH, 31, 31), previous_given=torch.tensor([False, True, True, True]),
         previous_clean=torch.tensor([False, False, True, True]),
     )  # fmt: skip
-    for _ in range(2):  # gates are 0 at first, and let no gradient through
+    for _ in range(3):  # gates and corrections are 0 at first, and let no gradient through
         optimizer.zero_grad()
-        made(NOISY, TIMESTEP, conditions).square().sum().backward()
+        made(NOISY, torch.arange(BATCH) % 3, conditions).square().mean().backward()
         optimizer.step()
     for name, weight in made.named_parameters():
         assert weight.grad is not None and weight.grad.isfinite().all() and weight.grad.any(), name
@@ -169,6 +185,7 @@ def test_every_parameter_has_a_gradient_after_a_first_step(humanoid, option):
     [
         ({"num_heads": 3}, "model.denoiser.num_heads is 3, which does not divide"),
         ({"heightmap_width": 0}, "model.denoiser.heightmap_width is 0, expected at least 1"),
+        ({"rough_layers": 4}, "model.denoiser.rough_layers is 4, expected 0 to num_layers - 1 = 3"),
         ({"dropout": 1.0}, "model.denoiser.dropout is 1.0, expected a share"),
     ],
 )

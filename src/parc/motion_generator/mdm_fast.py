@@ -1,10 +1,13 @@
 """A denoiser that sees its terrain and costs several times less than the paper's: its only tokens are a motion's frames."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from parc.configuration.errors import UserError
 from parc.motion_generator.denoiser import Conditions, Denoiser, with_clean_previous_states
 from parc.motion_generator.dropout import Dropout
 from parc.motion_generator.ground_below import GroundBelow
@@ -14,9 +17,10 @@ from parc.motion_generator.mdm_transformer import mlp, refuse_sizes, sinusoidal_
 class MDMFast(Denoiser):
     """A denoiser whose tokens are frames, with direct paths for the terrain.
 
-    The terrain comes in twice. An MLP of the whole heightmap gives a vector for each frame, which is added to its token; it is
-    worked out once for all denoising steps. And each frame is given the height of the ground below its bodies, where the noisy
-    motion has them (see `GroundBelow`): the less noise is left, the better it knows what it is about to step on.
+    The terrain comes in three times. An MLP of the whole heightmap gives a vector for each frame, which is added to its token;
+    it is worked out once for all denoising steps. Each frame is given the height of the ground below its bodies, where the
+    noisy motion has them (see `GroundBelow`). And after some layers, a rough prediction is made, and each frame is given the
+    ground below the bodies there: what the motion is about to step on. The layers that follow add what the rough one lacks.
 
     Timestep, target and what is known of the previous states scale and shift the numbers of every layer, and gate what it adds
     (adaLN-zero: Peebles and Xie 2023). The feed-forward layers are gated (SwiGLU: Shazeer 2020).
@@ -25,6 +29,7 @@ class MDMFast(Denoiser):
         d_model: width of a token.
         num_heads: attention heads; divides `d_model`.
         num_layers: layers of attention and feed-forward.
+        rough_layers: after how many of them the rough prediction is made; 0 for none.
         d_hid: hidden width of the feed-forward layers.
         mlp_width: hidden width of the motion MLPs.
         heightmap_width: hidden width of the heightmap's MLP.
@@ -33,7 +38,19 @@ class MDMFast(Denoiser):
     """
 
     time_code: Tensor
-    check_settings = staticmethod(refuse_sizes)
+
+    @staticmethod
+    def check_settings(*, num_layers: int, rough_layers: int = 0, **others: Any) -> None:
+        """Check the settings before there is a character.
+
+        Raises:
+            UserError: a size is not positive, or sizes contradict each other; names the key.
+        """
+        refuse_sizes(num_layers=num_layers, **others)
+        if not 0 <= rough_layers < num_layers:
+            raise UserError(
+                f"model.denoiser.rough_layers is {rough_layers}, expected 0 to num_layers - 1 = {num_layers - 1}"
+            )
 
     def __init__(
         self,
@@ -44,6 +61,7 @@ class MDMFast(Denoiser):
         mlp_width: int,
         heightmap_width: int,
         dropout: float,
+        rough_layers: int = 0,  # as older configs were, which have no such key
         *,
         num_features: int,
         num_frames: int,
@@ -66,11 +84,18 @@ class MDMFast(Denoiser):
         )  # fmt: skip
         self.motion_mlp = mlp(num_features + ground_below.num_points, mlp_width, d_model)
         self.position_code = nn.Parameter(torch.empty(num_frames, d_model))
+        self.rough_layers = rough_layers
+        if rough_layers:
+            self.rough_mlp = mlp(d_model, mlp_width, num_features)
+            self.second_look = mlp(num_features + ground_below.num_points, mlp_width, d_model)
         self.layers = nn.ModuleList(FrameLayer(d_model, num_heads, d_hid, dropout) for _ in range(num_layers))
         self.last_modulation = modulation(d_model, 2)
         self.output_mlp = mlp(d_model, mlp_width, num_features)
         for small in (self.previous_states.weight, self.position_code):
             nn.init.normal_(small, std=0.02)
+        if rough_layers:  # what is added to the rough prediction is nothing at first
+            for last in self.output_mlp[-1].parameters():
+                nn.init.zeros_(last)
         self.register_buffer("time_code", sinusoidal_code(diffusion_timesteps, d_model), persistent=False)
 
     def embed_heightmap(self, heightmap: Float[Tensor, "batch rows columns"]) -> Float[Tensor, "batch frames width"]:
@@ -93,10 +118,17 @@ class MDMFast(Denoiser):
         tokens = self.motion_mlp(torch.cat([motion, ground], dim=-1)) + self.position_code
         tokens = tokens + heightmap_embedding * has_heightmap
         condition = self._condition(timestep, conditions)
-        for layer in self.layers:
+        rough = torch.zeros_like(noisy)
+        for number, layer in enumerate(self.layers):
+            if self.rough_layers and number == self.rough_layers:
+                rough = self.rough_mlp(F.layer_norm(tokens, tokens.shape[-1:]))
+                # It is learnt as a part of the whole prediction; looking below it is to change nothing in it.
+                expected = torch.cat([motion[:, : self.num_previous], rough[:, self.num_previous :].detach()], dim=1)
+                ground = self.ground_below(expected, conditions.heightmap) * has_heightmap
+                tokens = tokens + self.second_look(torch.cat([expected, ground], dim=-1))
             tokens = layer(tokens, condition)
         scale, shift = self.last_modulation(condition)[:, None].chunk(2, dim=-1)
-        return self.output_mlp(modulated(tokens, scale, shift))
+        return rough + self.output_mlp(modulated(tokens, scale, shift))
 
     def _condition(self, timestep: Int[Tensor, " batch"], conditions: Conditions) -> Float[Tensor, "batch width"]:
         target = self.target_mlp(conditions.target_direction) * conditions.target_given[:, None]

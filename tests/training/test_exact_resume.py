@@ -14,6 +14,8 @@ from parc.configuration.errors import Interrupted
 from parc.motion_generator.checkpoint import read_checkpoint
 from parc.motion_generator.checkpoint_files import newest_checkpoint
 from parc.motion_generator.losses import MotionLosses
+from parc.motion_generator.mdm import DiffusionDraws
+from parc.motion_generator.mdm_heightfield_contact_motion_sampler import MotionWindows
 from parc.stages.progress import read_progress
 from parc.training import loop
 from parc.training.batches import batch_at, batches
@@ -23,7 +25,12 @@ ALONE = Ranks()
 VARIANTS = {
     "dropout": {"model__denoiser__dropout": 0.3},
     "cosine": {"trainer__learning_rate_schedule": "cosine", "trainer__warmup_steps": 5},
-    "noise": {"sampler__angle_noise_scale": 0.1, "sampler__pos_noise_scale": 0.1},
+    "noise": {
+        "sampler__angle_noise_scale": 0.1,
+        "sampler__pos_noise_scale": 0.1,
+        "sampler__height_error__chance": 0.5,
+        "sampler__height_error__deviation": 0.1,
+    },
     "bf16": {"trainer__precision": "bf16"},
 }
 VARIANTS["all but bf16"] = VARIANTS["dropout"] | VARIANTS["cosine"] | VARIANTS["noise"]
@@ -143,7 +150,8 @@ def test_the_seed_makes_the_difference(config, undisturbed, tmp_path):
     assert not all(torch.equal(weights[name], other_weights[name]) for name in weights)
 
 
-def test_batches_made_ahead_are_those_made_when_needed(config, monkeypatch):
+@pytest.fixture
+def settings_of_batches(config, monkeypatch) -> dict:
     seen = {}
     original = batches
 
@@ -153,8 +161,29 @@ def test_batches_made_ahead_are_those_made_when_needed(config, monkeypatch):
 
     monkeypatch.setattr(loop, "batches", looking)
     train(changed(config, trainer__epochs=1))
+    return seen
+
+
+def test_batches_for_a_gpu_wait_for_it_in_pinned_memory(settings_of_batches, monkeypatch):
+    """Without a GPU: what would be pinned is marked, and nothing is moved."""
+    pinned = set()
+
+    def pin_memory(tensor: torch.Tensor) -> torch.Tensor:
+        pinned.add(id(tensor))
+        return tensor
+
+    monkeypatch.setattr(torch.Tensor, "pin_memory", pin_memory)
+    for kind in (MotionWindows, DiffusionDraws):
+        monkeypatch.setattr(kind, "to", lambda batch, device: batch)
+    ((windows, draws),) = batches(range(5, 6), **settings_of_batches | {"device": torch.device("cuda")})
+    moved = [windows.clips, windows.heightmap, windows.frames.root_pos, draws.noise, draws.previous_clean]
+    assert {id(tensor) for tensor in moved} <= pinned
+
+
+def test_batches_made_ahead_are_those_made_when_needed(settings_of_batches):
+    seen = dict(settings_of_batches)
     device = seen.pop("device")
-    ahead = list(original(range(5, 9), device=device, **seen))
+    ahead = list(batches(range(5, 9), device=device, **seen))
     for step, (windows, draws) in zip(range(5, 9), ahead, strict=True):
         now_windows, now_draws = batch_at(step, **seen)
         assert torch.equal(windows.frames.root_pos, now_windows.frames.root_pos)

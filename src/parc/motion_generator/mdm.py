@@ -1,6 +1,6 @@
 """MDM: the motion diffusion model, its training loss and how it generates."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -56,11 +56,15 @@ class DiffusionDraws:
 
     def part(self, first: int, last: int) -> "DiffusionDraws":
         """Return the draws of samples `first` to `last` - 1."""
-        return DiffusionDraws(*(getattr(self, field.name)[first:last] for field in fields(self)))
+        return self.each(lambda value: value[first:last])
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> "DiffusionDraws":
+        """Return these draws with every tensor changed."""
+        return DiffusionDraws(*(change(getattr(self, field.name)) for field in fields(self)))
 
     def to(self, device: torch.device) -> "DiffusionDraws":
         """Return these draws on `device`."""
-        return DiffusionDraws(*(getattr(self, field.name).to(device, non_blocking=True) for field in fields(self)))
+        return self.each(lambda value: value.to(device, non_blocking=True))
 
 
 class MDM(nn.Module):

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import torch
+from torch import Tensor
 
 from parc.motion_generator.mdm import MDM, DiffusionDraws
 from parc.motion_generator.mdm_heightfield_contact_motion_sampler import (
@@ -45,7 +46,11 @@ def batches(
     """Yield this process's part of each step's batch, on `device`; the next one is made by a thread meanwhile."""
 
     def prepare(step: int) -> Batch:
-        return batch_at(step, seed=seed, sampler=sampler, model=model, batch_size=batch_size, ranks=ranks)
+        windows, draws = batch_at(step, seed=seed, sampler=sampler, model=model, batch_size=batch_size, ranks=ranks)
+        if device.type != "cuda":
+            return windows, draws
+        # From pinned memory a GPU fetches the batch by itself, while the step before it goes on.
+        return windows.each(Tensor.pin_memory), draws.each(Tensor.pin_memory)
 
     # On a CPU, more cores than one would be taken from the step that runs meanwhile.
     keep_to_one_core = partial(torch.set_num_threads, 1) if device.type == "cpu" else None

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from benchmarks.rows import Row
 
-PARTS = ["step", "sampler", "preprocessing", "collision", "generation", "start", "film", "scale"]
+PARTS = ["step", "sampler", "preprocessing", "collision", "generation", "fast", "learning", "start", "film", "scale"]
 
 
 def main() -> None:

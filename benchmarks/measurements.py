@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from benchmarks import fast_denoiser
 from benchmarks.own_process import forget_peak_memory, in_own_process, megabytes_in_memory
 from benchmarks.rows import Row, timed_row
 from benchmarks.scale import Scale, measure_scale, write_repeated
@@ -219,6 +220,38 @@ def generation(setting: Setting, turns: int) -> list[Row]:
     ]
 
 
+def fast(setting: Setting, turns: int) -> list[Row]:
+    """Measure training steps of `model=mdm_fast`, and rolling out many candidates of it and of the demo's model."""
+    folder, device = Path(setting.settings.data_dir), setting.device
+    actions = {
+        "fp32": fast_denoiser.fast_steps(folder, device, Precision.FP32),
+        "bf16": fast_denoiser.fast_steps(folder, device, Precision.BF16),
+        "wide": fast_denoiser.many_candidates(folder, device, fast_denoiser.WIDE),
+        "demo": fast_denoiser.many_candidates(folder, device, fast_denoiser.OF_THE_DEMO, threads=1),
+    }
+    measured, own = in_turns(setting, actions, turns)
+    steps = {name: _of_each(measured[name], fast_denoiser.STEPS_A_TURN) for name in ("fp32", "bf16")}
+    seconds = fast_denoiser.CANDIDATES * fast_denoiser.SECONDS
+    motions = {name: _of_each(measured[name], seconds) for name in ("wide", "demo")}
+    return [
+        timed_row("training step of mdm_fast, fp32", steps["fp32"], own, parc=None, target=0.30),
+        timed_row("training step of mdm_fast, bf16", steps["bf16"], own, parc=None, target=0.15),
+        _in_milliseconds(
+            f"{fast_denoiser.CANDIDATES} candidates of mdm_fast, a second of motion", motions["wide"], 1000 / 100
+        ),
+        _in_milliseconds(
+            f"{fast_denoiser.CANDIDATES} candidates of the demo's model, one core", motions["demo"], 1000 / 300
+        ),
+    ]
+
+
+def learning(setting: Setting, turns: int) -> list[Row]:
+    """Measure, once, how long the demo's model takes to learn."""
+    minutes = fast_denoiser.minutes_to_learn(Path(setting.settings.data_dir), setting.device, fast_denoiser.OF_THE_DEMO)
+    what = f"training of the demo's model until motions of half a second are {100 * fast_denoiser.LEARNT:.0f} cm off"
+    return [Row(what, minutes, None, "minutes")]
+
+
 def start(setting: Setting, turns: int) -> list[Row]:
     """Measure how long the same command takes to go on, with a warm cache and without imports."""
     config = setting.settings.record.config
@@ -263,7 +296,12 @@ def scale(setting: Setting, clips: int) -> list[Row]:
     ]
 
 
-def _of_each(durations: Durations, count: int) -> Durations:
+def _in_milliseconds(what: str, durations: Durations, target: float) -> Row:
+    low, high = durations.quartiles
+    return Row(what, 1000 * durations.median, (1000 * low, 1000 * high), "ms", target=target)
+
+
+def _of_each(durations: Durations, count: float) -> Durations:
     return Durations([seconds / count for seconds in durations.seconds])
 
 
@@ -279,6 +317,8 @@ MEASUREMENTS: dict[str, Callable[[Setting, int], list[Row]]] = {
     "preprocessing": preprocessing,
     "collision": collision,
     "generation": generation,
+    "fast": fast,
+    "learning": learning,
     "start": start,
     "film": film,
 }

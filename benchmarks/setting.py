@@ -66,9 +66,9 @@ def draw_windows(sampler: MDMHeightfieldContactMotionSampler, step: int, batch: 
     return sampler.windows(sampler.draw(generator_for(0, "windows", step), batch))
 
 
-def paper_setting(folder: Path, device: torch.device) -> Setting:
-    """Make the pieces of the paper's run as `train` does."""
-    settings = paper_settings(folder, f"device={device}")
+def paper_setting(folder: Path, device: torch.device, *overrides: str) -> Setting:
+    """Make the pieces of the paper's run, or of another one that overrides choose, as `train` does."""
+    settings = paper_settings(folder, f"device={device}", *overrides)
     compute_deterministically(settings.threads)
     character = settings.character.read()
     sampler = settings.sampler.make()

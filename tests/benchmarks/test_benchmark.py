@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks import fast_denoiser
 from benchmarks.__main__ import PARTS, measure
 from benchmarks.measurements import MEASUREMENTS
 from benchmarks.rows import Row, table, timed_row
@@ -75,8 +76,20 @@ def test_every_part_has_a_measurement():
 
 
 @pytest.mark.slow
+def test_learning_is_timed_until_the_held_out_error_is_low_enough(tmp_path, monkeypatch):
+    few = ["experiment=demo", "dataset.clips=40"]
+    monkeypatch.setattr(fast_denoiser, "LEARNT", 0.2)
+    assert fast_denoiser.minutes_to_learn(tmp_path, torch.device("cpu"), few) > 0
+    monkeypatch.setattr(fast_denoiser, "LEARNT", 0.0)
+    monkeypatch.setattr(fast_denoiser, "MOST_STEPS", 50)
+    with pytest.raises(UserError, match=r"above 0\.0 m after 50 steps of experiment=demo"):
+        fast_denoiser.minutes_to_learn(tmp_path, torch.device("cpu"), few)
+
+
+@pytest.mark.slow
 def test_the_whole_benchmark_runs(tmp_path):
-    line = [sys.executable, "-m", "benchmarks", "--turns", "2", "--clips", "60", "--device", "cpu"]
+    parts = [part for part in PARTS if part != "learning"]  # which takes minutes
+    line = [sys.executable, "-m", "benchmarks", *parts, "--turns", "2", "--clips", "60", "--device", "cpu"]
     done = subprocess.run(
         [*line, "--output", "figures.json"],
         cwd=tmp_path,

@@ -1,0 +1,95 @@
+"""The denoiser that sees its terrain, measured: its training step, and how fast many candidates of it are rolled out."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.setting import Setting, paper_setting, train_steps
+from benchmarks.timing import Action
+from parc.configuration.composing import pieces_of_option
+from parc.configuration.errors import UserError
+from parc.configuration.pieces import make
+from parc.motion_generator.heldout_error import HeldoutError
+from parc.motion_generator.trained_model import TrainedModel
+from parc.motion_synthesis.candidates import paths_of
+from parc.motion_synthesis.rollout import Rollout
+from parc.stages.randomness import generator_for
+from parc.terrain.heightfield import Heightfield
+from parc.terrain.path_planner import PlannedPath, as_path
+from parc.training.trainer import Precision
+
+STEPS_A_TURN = 2
+CANDIDATES = 32
+SECONDS = 2.0  # of motion that each candidate has
+LEARNT = 0.05  # metres of held-out error
+STEPS_BETWEEN_LOOKS, MOST_STEPS = 50, 5000
+WIDE = ["model=mdm_fast"]  # with the paper's windows
+OF_THE_DEMO = ["experiment=demo"]
+
+
+def fast_steps(folder: Path, device: torch.device, precision: Precision) -> Action:
+    """Return training steps of the wide network on the paper's windows."""
+    setting = paper_setting(folder, device, *WIDE)
+    return lambda: train_steps(setting, STEPS_A_TURN, precision)
+
+
+def minutes_to_learn(folder: Path, device: torch.device, overrides: list[str]) -> float:
+    """Return after how many minutes of training, by the clock, the held-out error of a run is `LEARNT`.
+
+    Args:
+        folder: of the data.
+        device: of the model.
+        overrides: that choose the run.
+
+    Raises:
+        UserError: it is not after `MOST_STEPS`.
+    """
+    setting = paper_setting(folder, device, *overrides)
+    model, averaged = setting.state.model, setting.state.averaged
+    heldout, seconds = HeldoutError(setting.sampler, model), 0.0
+    while setting.state.step < MOST_STEPS:
+        began = time.perf_counter()
+        train_steps(setting, STEPS_BETWEEN_LOOKS, Precision.FP32)
+        seconds += time.perf_counter() - began
+        if heldout.measure(model, averaged.module)["body_position"] <= LEARNT:
+            return seconds / 60
+    raise UserError(f"the held-out error is above {LEARNT} m after {MOST_STEPS} steps of {' '.join(overrides)}")
+
+
+def many_candidates(folder: Path, device: torch.device, overrides: list[str], threads: int | None = None) -> Action:
+    """Return rolling out candidates of a model with weights as drawn, along a straight path that none reaches the end of.
+
+    Args:
+        folder: of the data.
+        device: of the model.
+        overrides: that choose the model and its windows.
+        threads: of the CPU; None for all.
+    """
+    setting = paper_setting(folder, device, *overrides)
+    rollout: Rollout = make(pieces_of_option("generate", [], ["rollout"])["rollout"], Rollout, "rollout")
+    rollout = replace(rollout, candidates=CANDIDATES, max_seconds=SECONDS, finish_distance=1e-3, guidance_scale=0.0)
+    model, paths = _untrained(setting), paths_of([_straight_path()], device)
+    which = torch.zeros(CANDIDATES, dtype=torch.long, device=device)
+
+    def roll_out() -> None:
+        before = torch.get_num_threads()
+        torch.set_num_threads(threads or before)
+        rollout.roll_out(model, paths, which, [generator_for(0, "noise", number) for number in range(CANDIDATES)])
+        torch.set_num_threads(before)
+
+    return roll_out
+
+
+def _untrained(setting: Setting) -> TrainedModel:
+    sampler = setting.sampler
+    sight = (sampler.grid, sampler.fps, sampler.relative_z_style, sampler.target)
+    return TrainedModel(Path("untrained"), setting.state.model.eval(), setting.state.model.features.character, *sight)
+
+
+def _straight_path() -> PlannedPath:
+    along = np.arange(0, 8, 0.4)[:, None]
+    terrain = Heightfield(torch.zeros(40, 20), torch.tensor([-4.0, -4.0]), 0.4)
+    return as_path(terrain, np.concatenate([along, 0 * along, 0 * along], axis=1))

@@ -34,7 +34,7 @@ setup: $(BIN)/parc-dev-is-installed
 
 demo: $(BIN)/parc-is-installed
 	$(BIN)/python -m parc.train experiment=demo data_dir=$(DATA_DIR)
-	$(BIN)/python -m parc.generate model_path=$(DEMO) output_dir=$(GENERATED) data_dir=$(DATA_DIR) terrain=flat num_motions=8 paths_at_once=4
+	$(BIN)/python -m parc.generate model_path=$(DEMO) output_dir=$(GENERATED) data_dir=$(DATA_DIR) terrain=flights num_motions=8 paths_at_once=4
 	@$(MAKE) --no-print-directory -j 2 $(DEMO)/motions.png $(GENERATED)/motion.gif $(GENERATED)/motions.html $(DEMO)/loss_curves.png
 	@echo "pictures: $(DEMO)/loss_curves.png $(DEMO)/motions.png; generated motions: $(GENERATED)/motion.gif, and to open in a browser: $(GENERATED)/motions.html"
 	@echo "to go on: $(BIN)/python -m parc.view $(GENERATED) (click a place, and the character goes there)"
@@ -46,7 +46,7 @@ $(DEMO)/motions.png: $(DEMO)/final_model.ckpt
 $(GENERATED)/motions.html: $(GENERATED)/generated.json
 	@$(BIN)/python -m parc.view $(GENERATED) --html $@ > /dev/null
 $(GENERATED)/motion.gif: $(GENERATED)/generated.json
-	@$(BIN)/python -m parc.picture $$(ls $(GENERATED)/flat/*0.safetensors | head -n 1) --output $@ > /dev/null
+	@$(BIN)/python -m parc.picture $$(ls $(GENERATED)/flights/*0.safetensors | head -n 1) --output $@ > /dev/null
 
 test: setup lint
 	$(BIN)/python -m pytest -n $(WORKERS)

@@ -78,7 +78,9 @@ class Reader:
         (self.folder / "tests").symlink_to(REPOSITORY / "tests")
         # Enough for every page: what make demo makes, and a manifest of its clips.
         self.do(Step("command", "python -m parc.train experiment=demo"))
-        self.do(Step("command", "python -m parc.generate model_path=data/demo output_dir=data/generated terrain=flat"))
+        self.do(
+            Step("command", "python -m parc.generate model_path=data/demo output_dir=data/generated terrain=flights")
+        )
         self.do(Step("command", "python -m parc.dataset data/demo_motions --output motions.yaml"))
 
     def do(self, step: Step) -> None:

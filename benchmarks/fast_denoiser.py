@@ -28,6 +28,8 @@ LEARNT = 0.05  # metres of held-out error
 STEPS_BETWEEN_LOOKS, MOST_STEPS = 50, 5000
 WIDE = ["model=mdm_fast"]  # with the paper's windows
 OF_THE_DEMO = ["experiment=demo"]
+# How long it will take is not known beforehand: no schedule can end with it.
+AT_A_CONSTANT_RATE = ["trainer.learning_rate_schedule=constant", "trainer.warmup_steps=0"]
 
 
 def fast_steps(folder: Path, device: torch.device, precision: Precision) -> Action:
@@ -37,7 +39,7 @@ def fast_steps(folder: Path, device: torch.device, precision: Precision) -> Acti
 
 
 def minutes_to_learn(folder: Path, device: torch.device, overrides: list[str]) -> float:
-    """Return after how many minutes of training, by the clock, the held-out error of a run is `LEARNT`.
+    """Return after how many minutes of training at a constant rate, by the clock, the held-out error of a run is `LEARNT`.
 
     Args:
         folder: of the data.
@@ -47,7 +49,7 @@ def minutes_to_learn(folder: Path, device: torch.device, overrides: list[str]) -
     Raises:
         UserError: it is not after `MOST_STEPS`.
     """
-    setting = paper_setting(folder, device, *overrides)
+    setting = paper_setting(folder, device, *overrides, *AT_A_CONSTANT_RATE)
     model, averaged = setting.state.model, setting.state.averaged
     heldout, seconds = HeldoutError(setting.sampler, model), 0.0
     while setting.state.step < MOST_STEPS:

@@ -79,8 +79,10 @@ def many_candidates(folder: Path, device: torch.device, overrides: list[str], th
     def roll_out() -> None:
         before = torch.get_num_threads()
         torch.set_num_threads(threads or before)
-        rollout.roll_out(model, paths, which, [generator_for(0, "noise", number) for number in range(CANDIDATES)])
-        torch.set_num_threads(before)
+        try:
+            rollout.roll_out(model, paths, which, [generator_for(0, "noise", number) for number in range(CANDIDATES)])
+        finally:
+            torch.set_num_threads(before)
 
     return roll_out
 

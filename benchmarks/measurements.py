@@ -237,10 +237,10 @@ def fast(setting: Setting, turns: int) -> list[Row]:
         timed_row("training step of mdm_fast, fp32", steps["fp32"], own, parc=None, target=0.30),
         timed_row("training step of mdm_fast, bf16", steps["bf16"], own, parc=None, target=0.15),
         _in_milliseconds(
-            f"{fast_denoiser.CANDIDATES} candidates of mdm_fast, a second of motion", motions["wide"], 1000 / 100
+            f"{fast_denoiser.CANDIDATES} candidates of mdm_fast, a second of motion", motions["wide"], target=10.0
         ),
         _in_milliseconds(
-            f"{fast_denoiser.CANDIDATES} candidates of the demo's model, one core", motions["demo"], 1000 / 300
+            f"{fast_denoiser.CANDIDATES} candidates of the demo's model, one core", motions["demo"], target=3.3
         ),
     ]
 

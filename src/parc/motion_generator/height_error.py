@@ -18,6 +18,8 @@ class HeightError:
     In clips a body has its right height over the ground from first to last. A model that has seen nothing else goes on at
     whatever height it is: errors add up from window to window, until its motions walk on air or in the ground.
 
+    Contact labels stay those of the clip, also of feet that an error lifts: they say what the motion is at, not what it meets.
+
     Attributes:
         chance: that a window has an error, 0..1.
         deviation: standard deviation of an error, metres.

@@ -46,8 +46,8 @@ class LossWeights:
         body_velocity: velocities of all bodies by forward kinematics, metres/s.
         target: movement towards the target, metres; rewarded up to 0.1 m.
         terrain_collision: half the squared depth of the collision points below ground, metres^2.
-        contact_velocity: velocities of bodies by forward kinematics, metres/s, times the contact label that the body has in
-            truth: what slides. The paper has no such term.
+        contact_velocity: velocities of bodies by forward kinematics, metres/s, less the true ones, times the lower of the
+            true contact labels of both frames: what slides. The paper has no such term.
     """
 
     root_position: float

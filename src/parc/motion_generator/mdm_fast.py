@@ -17,10 +17,11 @@ from parc.motion_generator.mdm_transformer import mlp, refuse_sizes, sinusoidal_
 class MDMFast(Denoiser):
     """A denoiser whose tokens are frames, with direct paths for the terrain.
 
-    The terrain comes in three times. An MLP of the whole heightmap gives a vector for each frame, which is added to its token;
-    it is worked out once for all denoising steps. Each frame is given the height of the ground below its bodies, where the
-    noisy motion has them (see `GroundBelow`). And after some layers, a rough prediction is made, and each frame is given the
-    ground below the bodies there: what the motion is about to step on. The layers that follow add what the rough one lacks.
+    The terrain comes in twice, or with rough layers three times. An MLP of the whole heightmap gives a vector for each frame,
+    which is added to its token; it is worked out once for all denoising steps. Each frame is given the height of the ground
+    below its bodies, where the noisy motion has them (see `GroundBelow`). And after the rough layers, a rough prediction is
+    made, and each frame is given the ground below the bodies there: what the motion is about to step on. The layers that
+    follow add what the rough one lacks.
 
     Timestep, target and what is known of the previous states scale and shift the numbers of every layer, and gate what it adds
     (adaLN-zero: Peebles and Xie 2023). The feed-forward layers are gated (SwiGLU: Shazeer 2020).
@@ -118,14 +119,16 @@ class MDMFast(Denoiser):
         tokens = self.motion_mlp(torch.cat([motion, ground], dim=-1)) + self.position_code
         tokens = tokens + heightmap_embedding * has_heightmap
         condition = self._condition(timestep, conditions)
+        for layer in self.layers[: self.rough_layers]:
+            tokens = layer(tokens, condition)
         rough = torch.zeros_like(noisy)
-        for number, layer in enumerate(self.layers):
-            if self.rough_layers and number == self.rough_layers:
-                rough = self.rough_mlp(F.layer_norm(tokens, tokens.shape[-1:]))
-                # It is learnt as a part of the whole prediction; looking below it is to change nothing in it.
-                expected = torch.cat([motion[:, : self.num_previous], rough[:, self.num_previous :].detach()], dim=1)
-                ground = self.ground_below(expected, conditions.heightmap) * has_heightmap
-                tokens = tokens + self.second_look(torch.cat([expected, ground], dim=-1))
+        if self.rough_layers:
+            rough = self.rough_mlp(F.layer_norm(tokens, tokens.shape[-1:]))
+            # Without a gradient: the rough prediction is learnt as a part of the whole one, not for what lies below it.
+            expected = torch.cat([motion[:, : self.num_previous], rough[:, self.num_previous :].detach()], dim=1)
+            ground = self.ground_below(expected, conditions.heightmap) * has_heightmap
+            tokens = tokens + self.second_look(torch.cat([expected, ground], dim=-1))
+        for layer in self.layers[self.rough_layers :]:
             tokens = layer(tokens, condition)
         scale, shift = self.last_modulation(condition)[:, None].chunk(2, dim=-1)
         return rough + self.output_mlp(modulated(tokens, scale, shift))

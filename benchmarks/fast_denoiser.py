@@ -1,4 +1,4 @@
-"""The denoiser that sees its terrain, measured: its training step, and how fast many candidates of it are rolled out."""
+"""The denoiser that sees its terrain, measured: how long it takes to learn, and how fast many candidates of it are rolled out."""
 
 import time
 from dataclasses import replace
@@ -30,12 +30,6 @@ WIDE = ["model=mdm_fast"]  # with the paper's windows
 OF_THE_DEMO = ["experiment=demo"]
 # How long it will take is not known beforehand: no schedule can end with it.
 AT_A_CONSTANT_RATE = ["trainer.learning_rate_schedule=constant", "trainer.warmup_steps=0"]
-
-
-def fast_steps(folder: Path, device: torch.device, precision: Precision) -> Action:
-    """Return training steps of the wide network on the paper's windows."""
-    setting = paper_setting(folder, device, *WIDE)
-    return lambda: train_steps(setting, STEPS_A_TURN, precision)
 
 
 def minutes_to_learn(folder: Path, device: torch.device, overrides: list[str]) -> float:

@@ -16,7 +16,7 @@ from benchmarks import fast_denoiser
 from benchmarks.own_process import forget_peak_memory, in_own_process, megabytes_in_memory
 from benchmarks.rows import Row, timed_row
 from benchmarks.scale import Scale, measure_scale, write_repeated
-from benchmarks.setting import NoDenoiser, Setting, draw_windows, train_steps
+from benchmarks.setting import NoDenoiser, Setting, draw_windows, paper_setting, train_steps
 from benchmarks.start import begin_run, seconds_to_next_step
 from benchmarks.timing import Action, Durations, measure_in_turns, waiting_share
 from parc.anim.character import Character
@@ -223,9 +223,10 @@ def generation(setting: Setting, turns: int) -> list[Row]:
 def fast(setting: Setting, turns: int) -> list[Row]:
     """Measure training steps of `model=mdm_fast`, and rolling out many candidates of it and of the demo's model."""
     folder, device = Path(setting.settings.data_dir), setting.device
-    actions = {
-        "fp32": fast_denoiser.fast_steps(folder, device, Precision.FP32),
-        "bf16": fast_denoiser.fast_steps(folder, device, Precision.BF16),
+    wide = paper_setting(folder, device, *fast_denoiser.WIDE)
+    actions: dict[str, Action] = {
+        "fp32": lambda: train_steps(wide, fast_denoiser.STEPS_A_TURN, Precision.FP32),
+        "bf16": lambda: train_steps(wide, fast_denoiser.STEPS_A_TURN, Precision.BF16),
         "wide": fast_denoiser.many_candidates(folder, device, fast_denoiser.WIDE),
         "demo": fast_denoiser.many_candidates(folder, device, fast_denoiser.OF_THE_DEMO, threads=1),
     }
@@ -233,15 +234,12 @@ def fast(setting: Setting, turns: int) -> list[Row]:
     steps = {name: _of_each(measured[name], fast_denoiser.STEPS_A_TURN) for name in ("fp32", "bf16")}
     seconds = fast_denoiser.CANDIDATES * fast_denoiser.SECONDS
     motions = {name: _of_each(measured[name], seconds) for name in ("wide", "demo")}
+    many = f"{fast_denoiser.CANDIDATES} candidates"
     return [
         timed_row("training step of mdm_fast, fp32", steps["fp32"], own, parc=None, target=0.30),
         timed_row("training step of mdm_fast, bf16", steps["bf16"], own, parc=None, target=0.15),
-        _in_milliseconds(
-            f"{fast_denoiser.CANDIDATES} candidates of mdm_fast, a second of motion", motions["wide"], target=10.0
-        ),
-        _in_milliseconds(
-            f"{fast_denoiser.CANDIDATES} candidates of the demo's model, one core", motions["demo"], target=3.3
-        ),
+        timed_row(f"{many} of mdm_fast, a second of motion", motions["wide"], None, parc=None, target=10.0),
+        timed_row(f"{many} of the demo's model, one core", motions["demo"], None, parc=None, target=3.3),
     ]
 
 
@@ -294,11 +292,6 @@ def scale(setting: Setting, clips: int) -> list[Row]:
         Row("its memory, imports included", many.megabytes, None, "MB", target=4000.0),
         Row("sampler over it, against 10 clips", many.batch_seconds / few.batch_seconds, None, "times", target=1.3),
     ]
-
-
-def _in_milliseconds(what: str, durations: Durations, target: float) -> Row:
-    low, high = durations.quartiles
-    return Row(what, 1000 * durations.median, (1000 * low, 1000 * high), "ms", target=target)
 
 
 def _of_each(durations: Durations, count: float) -> Durations:

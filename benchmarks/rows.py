@@ -34,12 +34,13 @@ class Row:
 
 
 def timed_row(
-    what: str, durations: Durations, yardstick: Durations, *, parc: float | None, target: float | None
+    what: str, durations: Durations, yardstick: Durations | None, *, parc: float | None, target: float | None
 ) -> Row:
-    """Return the row of durations (milliseconds), compared in yardsticks."""
+    """Return the row of durations (milliseconds), compared in yardsticks where there is one."""
     low, high = durations.quartiles
     quartiles = (1000 * low, 1000 * high)
-    return Row(what, 1000 * durations.median, quartiles, "ms", durations.ratio_to(yardstick), parc, target)
+    yardsticks = None if yardstick is None else durations.ratio_to(yardstick)
+    return Row(what, 1000 * durations.median, quartiles, "ms", yardsticks, parc, target)
 
 
 def table(rows: list[Row]) -> str:

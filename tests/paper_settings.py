@@ -13,7 +13,7 @@ from parc.motion_generator.canonical_frame import RelativeZStyle
 from parc.motion_generator.features import FeatureStatistics
 from parc.motion_generator.height_error import NO_HEIGHT_ERROR, HeightError
 from parc.motion_generator.heightmap_augmentation import NoAugmentation
-from parc.motion_generator.losses import Distance, MotionLosses
+from parc.motion_generator.losses import Distance, LossWeights, MotionLosses
 from parc.motion_generator.mdm_heightfield_contact_motion_sampler import MDMHeightfieldContactMotionSampler
 
 _PIECES = pieces_of_option("train", ["sampler=heightfield_contact", "loss=with_terrain"], ["sampler", "loss"])
@@ -57,10 +57,12 @@ def golden_statistics(golden_folder: Path) -> FeatureStatistics:
     return FeatureStatistics(arrays["mean"], arrays["std"])
 
 
-def golden_losses(golden_folder: Path, humanoid: Character, distance: Distance) -> MotionLosses:
+def golden_losses(
+    golden_folder: Path, humanoid: Character, distance: Distance, weights: LossWeights = WEIGHTS
+) -> MotionLosses:
     """Return the losses with PARC's own collision points."""
     points = golden_points(golden_folder, "minimal")
-    return MotionLosses(distance, WEIGHTS, character=humanoid, collision_points=points, fps=30.0, num_previous=2)
+    return MotionLosses(distance, weights, character=humanoid, collision_points=points, fps=30.0, num_previous=2)
 
 
 def standing_frames(batch: int, character: Character, frames: int = 15):

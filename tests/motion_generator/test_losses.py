@@ -8,7 +8,7 @@ from paper_settings import WEIGHTS, golden_losses, golden_statistics
 from parc.anim.frames import Frames
 from parc.configuration.errors import UserError
 from parc.motion_generator.features import MotionFeatures, RotationType
-from parc.motion_generator.losses import Distance, LossWeights, MotionLosses, TerrainAndTarget
+from parc.motion_generator.losses import Distance, LossWeights, TerrainAndTarget
 from parc.terrain.heightfield import on_one_grid
 from parc.terrain.signed_distance import distance_above_ground, signed_distance_below_ground
 
@@ -55,13 +55,6 @@ def terrain_and_target(golden):
 def decode(humanoid, golden_folder):
     features, statistics = MotionFeatures(humanoid, RotationType.DEFAULT), golden_statistics(golden_folder)
     return lambda standardised: features.decode(statistics.unstandardise(standardised))
-
-
-def losses_of(golden_folder, humanoid, weights: LossWeights) -> MotionLosses:
-    points = golden_points(golden_folder, "minimal")
-    return MotionLosses(
-        Distance.SQUARED_L2, weights, character=humanoid, collision_points=points, fps=30.0, num_previous=2
-    )
 
 
 def test_the_papers_weights_are_the_golden_ones(golden):
@@ -180,7 +173,8 @@ def test_contact_velocity_is_that_of_bodies_while_they_are_in_contact(
     humanoid, golden_folder, true, terrain_and_target
 ):
     """All bodies move along at 3 m/s: what counts is each body that is in contact in a frame and the next, by its label."""
-    losses = losses_of(golden_folder, humanoid, dataclasses.replace(WEIGHTS, contact_velocity=1.0))
+    weights = dataclasses.replace(WEIGHTS, contact_velocity=1.0)
+    losses = golden_losses(golden_folder, humanoid, Distance.SQUARED_L2, weights)
     contacts = torch.rand(true.contacts.shape, generator=torch.Generator().manual_seed(0))
     held = dataclasses.replace(true, contacts=contacts)
     still = losses.per_sample(true, held, terrain_and_target)["contact_velocity"]
@@ -193,7 +187,7 @@ def test_contact_velocity_is_that_of_bodies_while_they_are_in_contact(
 
 def test_terms_of_weight_zero_are_not_computed(humanoid, golden_folder, true, terrain_and_target):
     weights = dataclasses.replace(WEIGHTS, target=0.0, terrain_collision=0.0)
-    losses = losses_of(golden_folder, humanoid, weights)
+    losses = golden_losses(golden_folder, humanoid, Distance.SQUARED_L2, weights)
     assert set(TERMS) - set(losses.per_sample(true, true, terrain_and_target)) == set(OFF_BY_DEFAULT)
 
 

@@ -10,8 +10,6 @@ from torch import Tensor
 from parc.anim.character import Character
 from parc.anim.motion_clip import MotionClip
 from parc.anim.surface_points import BodyPoints
-from parc.demo_motions.feet import HEEL, SOLE, TOE
-from parc.demo_motions.footsteps import FOOT_HALF_WIDTH
 
 JERK_BOUND = 11666.0  # metres a cubic second: PARC's bound for a jerky frame
 IN_CONTACT, IN_FULL_CONTACT = 0.9, 0.999  # labels above which a foot stands, and its sole is flat
@@ -24,7 +22,7 @@ DEEPEST_LIMB = 0.015  # metres below ground of any surface point of a foot or ha
 DEEPEST_BODY = 0.05  # of any other body
 FARTHEST_SLIDE = 0.015  # metres that the centre of a foot's box moves while it stands (promised: 2 cm)
 PEAK_JERK = 10500.0  # metres a cubic second; promised: less than 0.5 % of frames over JERK_BOUND
-FARTHEST_SOLE = 0.0015  # metres of a corner of a sole from the ground in full contact (promised: 2 mm)
+FARTHEST_SOLE = 0.0015  # metres of a surface point of a sole from the ground in full contact (promised: 2 mm)
 FASTEST_END = 0.14  # metres/s of the root in the first and in the last step (promised: 0.15)
 LIMIT_ROOM = 0.005  # radians that every joint DOF keeps from its limits
 
@@ -40,7 +38,7 @@ class Measures:
         body_depth: of the deepest surface point of the other bodies.
         foot_slide: largest distance, seen from above, between two places of the centre of a foot's box within one run of
             frames whose contact label is above `IN_CONTACT`, metres.
-        sole_gap: farthest of a corner of a sole from the ground, above it or below, in frames whose contact label is above
+        sole_gap: farthest of a surface point of a sole from the ground, above it or below, in frames whose contact label is above
             `IN_FULL_CONTACT`, metres.
         peak_jerk: largest third difference of any body's position x fps^3, metres a cubic second.
         jerky_share: share of the frames in which any body is above `JERK_BOUND`.
@@ -64,7 +62,8 @@ def measure(clip: MotionClip, character: Character, surface: BodyPoints) -> Meas
     dofs = character.dofs_from_rotations(clip.joint_rot)
     excess = torch.maximum(dofs - character.dof_upper, character.dof_lower - dofs)
     points = surface.placed(positions, rotations)
-    depth = (clip.terrain.heights_at(points[..., :2]) - points[..., 2]).amax(0)
+    depths = clip.terrain.heights_at(points[..., :2]) - points[..., 2]
+    depth = depths.amax(0)
     limb = torch.isin(surface.bodies, torch.tensor([character.body_index(name) for name in LIMBS]))
     speed = clip.root_pos.diff(dim=0).norm(dim=-1) * clip.fps
     jerk = (positions.diff(n=3, dim=0) * clip.fps**3).norm(dim=-1).amax(-1)
@@ -78,7 +77,7 @@ def measure(clip: MotionClip, character: Character, surface: BodyPoints) -> Meas
             for foot in map(character.body_index, FEET)
         ),
         sole_gap=max(
-            _sole_gap(clip, positions[:, foot], rotations[:, foot], clip.contacts[:, foot] > IN_FULL_CONTACT)
+            _sole_gap(surface, foot, depths, clip.contacts[:, foot] > IN_FULL_CONTACT)
             for foot in map(character.body_index, FEET)
         ),
         peak_jerk=float(jerk.max()),
@@ -114,16 +113,14 @@ def _box_centre(
 
 
 def _sole_gap(
-    clip: MotionClip,
-    position: Float[Tensor, "frames 3"],
-    rotation: Float[Tensor, "frames 4"],
+    surface: BodyPoints,
+    foot: int,
+    depths: Float[Tensor, "frames points"],
     standing: Bool[Tensor, " frames"],
 ) -> float:
-    corners = torch.tensor([[x, y, SOLE] for x in (HEEL, TOE) for y in (-FOOT_HALF_WIDTH, FOOT_HALF_WIDTH)])
-    turned = roma.quat_action(rotation[standing, None].expand(-1, 4, 4), corners.expand(int(standing.sum()), 4, 3))
-    placed = position[standing, None] + turned
-    gaps = (placed[..., 2] - clip.terrain.heights_at(placed[..., :2])).abs()
-    return float(gaps.max()) if gaps.numel() else 0.0
+    heights = surface.points[:, 2]
+    sole = (surface.bodies == foot) & (heights == heights[surface.bodies == foot].min())
+    return float(depths[standing][:, sole].abs().amax()) if standing.any() else 0.0
 
 
 def _slide(places: Float[Tensor, "frames 2"], standing: Bool[Tensor, " frames"]) -> float:

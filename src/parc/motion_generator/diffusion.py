@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from parc.anim.dataset import evenly_spread
 from parc.configuration.errors import UserError
 
 
@@ -99,5 +100,4 @@ def ddim_transitions(timesteps: list[int], diffusion_timesteps: int) -> list[tup
 
 def spread_timesteps(diffusion_timesteps: int, count: int) -> list[int]:
     """Return so many timesteps (at least 2), evenly spread from T - 1 down to 0; all T of them where there are no more."""
-    steps = min(count, diffusion_timesteps) - 1
-    return [round((diffusion_timesteps - 1) * step / steps) for step in range(steps, -1, -1)]
+    return evenly_spread(range(diffusion_timesteps), count)[::-1]

@@ -33,7 +33,7 @@ def raised(draws: WindowDraws, height: float) -> WindowDraws:
     return dataclasses.replace(draws, height_error=torch.full((5,), height))
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(st.floats(-0.3, 0.3))
 def test_a_window_begins_too_high_sees_its_ground_lower_and_comes_down(library, height):
     """Heights are relative to the root of the last previous state, which is raised: all else sinks as it comes down."""
@@ -57,6 +57,17 @@ def test_heights_over_the_floor_keep_their_ground_and_begin_too_high(library):
     torch.testing.assert_close(back[:, 9:], torch.zeros(5, 6), rtol=0, atol=1e-5)
 
 
+def test_feet_that_an_error_lifts_or_sinks_are_not_labelled_until_they_touch_again(library):
+    """A label without contact teaches a model to label feet in the air."""
+    for height in (0.1, -0.1):
+        wrong, right = with_and_without(library, height, RelativeZStyle.RELATIVE_TO_ROOT_FLOOR)
+        assert right.frames.contacts[:, :9].any()
+        off = (wrong.frames.root_pos - right.frames.root_pos)[..., 2].abs() > 0.02
+        assert off[:, :6].all() and not off[:, 9:].any()
+        assert not wrong.frames.contacts[off].any()
+        torch.testing.assert_close(wrong.frames.contacts[~off], right.frames.contacts[~off])
+
+
 def test_as_many_windows_have_an_error_as_are_to_and_as_large_a_one():
     errors = ERROR.draw(torch.Generator().manual_seed(0), 20000)
     assert float((errors != 0).float().mean()) == pytest.approx(0.75, abs=0.01)
@@ -73,3 +84,9 @@ def test_without_a_chance_of_any_no_random_number_is_drawn():
 def test_settings_out_of_range_are_refused(name, value):
     with pytest.raises(UserError, match=rf"sampler\.height_error\.{name} is {value}"):
         dataclasses.replace(ERROR, **{name: value})
+
+
+def test_errors_that_a_window_is_too_short_to_put_right_are_refused(library):
+    late = dataclasses.replace(ERROR, frames=14)
+    with pytest.raises(UserError, match=r"sampler\.height_error\.frames is 14, expected at most the 13 frames"):
+        paper_sampler(library, height_error=late)

@@ -10,6 +10,7 @@ from torch import Tensor
 from parc.anim.frames import Frames
 from parc.configuration.errors import UserError
 
+TOUCHING = 0.02  # metres from the ground within which a labelled body still touches it
 
 @dataclass(frozen=True)
 class HeightError:
@@ -18,7 +19,8 @@ class HeightError:
     In clips a body has its right height over the ground from first to last. A model that has seen nothing else goes on at
     whatever height it is: errors add up from window to window, until its motions walk on air or in the ground.
 
-    Contact labels stay those of the clip, also of feet that an error lifts: they say what the motion is at, not what it meets.
+    Frames that an error still moves by more than `TOUCHING` have no contact labels: a model that is told of contact there learns
+    to label feet in the air, and to let labelled feet slide.
 
     Attributes:
         chance: that a window has an error, 0..1.
@@ -48,6 +50,8 @@ class HeightError:
     def put_in(self, frames: Frames, errors: Float[Tensor, " batch"], num_previous: int) -> Frames:
         """Raise the previous states by the errors (metres); frames after them come down again along a smooth step.
 
+        What is `TOUCHING` the ground keeps its contact labels, all else loses them.
+
         Args:
             frames: of windows in the world.
             errors: of each window; below 0 it begins too low.
@@ -56,9 +60,11 @@ class HeightError:
         after = torch.arange(frames.root_pos.shape[1]) - (num_previous - 1)
         share = (after / self.frames).clamp(0, 1)
         left = 1 - share.square() * (3 - 2 * share)
+        off = errors[:, None] * left
         root_pos = frames.root_pos.clone()
-        root_pos[..., 2] += errors[:, None] * left
-        return replace(frames, root_pos=root_pos)
+        root_pos[..., 2] += off
+        contacts = frames.contacts * (off.abs() <= TOUCHING)[..., None]
+        return replace(frames, root_pos=root_pos, contacts=contacts)
 
 
 NO_HEIGHT_ERROR = HeightError(chance=0.0, deviation=0.0, frames=8)

@@ -174,6 +174,12 @@ class MDMHeightfieldContactMotionSampler:
         for name, scale in (("angle_noise_scale", angle_noise_scale), ("pos_noise_scale", pos_noise_scale)):
             if scale < 0:
                 raise UserError(f"sampler.{name} is {scale}, expected 0 or more")
+        generated = num_frames - num_previous_states
+        if height_error.chance and height_error.frames > generated:
+            raise UserError(
+                f"sampler.height_error.frames is {height_error.frames}, expected at most the {generated} frames of a window that "
+                "are generated"
+            )
         self.num_frames = num_frames
         self.num_previous = num_previous_states
         self.fps = fps

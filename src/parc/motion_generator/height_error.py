@@ -12,6 +12,7 @@ from parc.configuration.errors import UserError
 
 TOUCHING = 0.02  # metres from the ground within which a labelled body still touches it
 
+
 @dataclass(frozen=True)
 class HeightError:
     """How often, and how far, windows begin too high or too low.

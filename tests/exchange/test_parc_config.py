@@ -6,6 +6,7 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from parc_configs import KIN_GEN, MDM_CONFIG
 
 from parc.configuration.composed import composed_config
 from parc.configuration.composing import conf_folder, run_config
@@ -23,7 +24,6 @@ from parc.exchange.parc_config import (
 )
 from parc.exchange.parc_names import GENERATION, TRAINING
 from parc.stages.stage import read_run
-from parc_configs import KIN_GEN, MDM_CONFIG
 
 
 def composed(experiment: Experiment, folder: Path, stage: str) -> dict:
@@ -149,7 +149,8 @@ def test_every_value_is_the_one_that_the_run_has(names, tmp_path):
 
 
 def test_the_tables_name_only_settings_that_there_are():
-    trained, made = of_paper("train", "dataset=clips", "dataset.motion_lib_file=x"), of_paper("generate", "terrain=file", "terrain.terrain_file=x.npy")  # fmt: skip
+    trained = of_paper("train", "dataset=clips", "dataset.motion_lib_file=x")
+    made = of_paper("generate", "terrain=file", "terrain.terrain_file=x.npy")
     for names, config in ((TRAINING, trained), (GENERATION, made)):
         keys = [each.key for each in (*names.counterparts.values(), *names.choices)]
         assert [key for key in keys if key not in config and not key.startswith("/")] == []

@@ -1,4 +1,4 @@
-"""PARC's configs of training (`mdm_config.yaml`) and of generating (kin_gen) as experiments, options that compose to the same run."""
+"""PARC's configs, `mdm_config.yaml` of training and kin_gen of generating, as experiments that compose to the same run."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -198,8 +198,8 @@ def _counterpart(path: tuple[str, ...], value: Any, names: Names) -> Counterpart
         if name in names.counterparts:
             return names.counterparts[name]
     for choice in names.choices:
-        if isinstance(value, str) and choice.part in path[-1].lower() and value.upper() in choice.words:
-            return Counterpart(choice.key, lambda word: choice.words[word.upper()])
+        if choice.part in path[-1].lower() and choice.knows(value):
+            return Counterpart(choice.key, choice.read)
     return None
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
+
 Reading: TypeAlias = Callable[[Any], Any]
 
 DIFFUSION_TIMESTEPS = 21  # of PARC's models, which the configs of its generator do not repeat
@@ -43,6 +45,14 @@ class Choice:
     key: str
     words: dict[str, str]
 
+    def knows(self, value: Any) -> bool:
+        """Say whether a value is one of the words."""
+        return isinstance(value, str) and value.upper() in self.words
+
+    def read(self, word: str) -> str:
+        """Return what a word is here."""
+        return self.words[word.upper()]
+
 
 @dataclass(frozen=True)
 class Names:
@@ -60,19 +70,19 @@ class Names:
 
 
 def whole_number(value: Any) -> int:
-    """Return a whole number."""
-    if isinstance(value, bool) or not isinstance(value, int) or abs(value) > _LARGEST:
+    """Return a whole number, Python's or numpy's."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or abs(int(value)) > _LARGEST:
         raise ValueError("a whole number")
-    return value
+    return int(value)
 
 
-def number(value: Any) -> float | int:
-    """Return a finite number; YAML takes 1e-5, without a point, for text."""
+def number(value: Any) -> float:
+    """Return a finite number, Python's or numpy's; YAML takes 1e-5, without a point, for text."""
     try:
-        read = float(value) if isinstance(value, str) else value
-    except ValueError:
-        read = None
-    if isinstance(read, bool) or not isinstance(read, (int, float)) or not abs(read) <= _LARGEST or math.isnan(read):
+        read = float(value) if isinstance(value, (int, float, str, np.number)) else math.nan
+    except (ValueError, OverflowError):
+        read = math.nan
+    if isinstance(value, bool) or not abs(read) <= _LARGEST:
         raise ValueError("a number")
     return read
 

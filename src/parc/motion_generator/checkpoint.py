@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from pydantic import TypeAdapter
 from torch import Tensor
 from typing_extensions import TypedDict
@@ -16,7 +15,7 @@ from parc.configuration.older_configs import up_to_date
 from parc.configuration.saved_config import versioned
 from parc.configuration.tensor_files import read_tensors, write_tensors
 from parc.motion_generator.features import FeatureStatistics
-from parc.motion_generator.parc_checkpoint import diffusion_timesteps_of, parameters_from_parc
+from parc.motion_generator.parc_checkpoint import read_parc_checkpoint
 
 CHECKPOINT_FORMAT = "parc checkpoint 1"
 _PARTS = ("model", "ema", "optimizer", "progress")
@@ -114,8 +113,8 @@ def read_starting_point(
         UserError: the file is missing or neither kind of checkpoint.
     """
     if is_of_parc(path):
-        weights, averaged, statistics, _ = read_parc_checkpoint(path)
-        return weights, averaged, statistics, None
+        theirs = read_parc_checkpoint(path)
+        return theirs.model, theirs.ema, theirs.statistics, None
     checkpoint = read_checkpoint(path)
     return checkpoint.model, checkpoint.ema, checkpoint.statistics, checkpoint
 
@@ -180,38 +179,3 @@ def _split(description: dict[str, Any]) -> HeldoutSplit:
     if "split" in description:
         return HeldoutSplit(**_NAMES.validate_python(description["split"]))
     return split_of_older_run(list(description["clips"]))
-
-
-def read_parc_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor], FeatureStatistics, int]:
-    """Read one of PARC's checkpoints, through torch's allow-list (`weights_only`).
-
-    Returns:
-        Weights and averaged weights by our names, the statistics of the features, and the number of diffusion steps.
-
-    Raises:
-        UserError: it is no checkpoint of PARC's, or holds anything but tensors and plain values.
-    """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        extra = content["extra"]
-        statistics = FeatureStatistics(
-            torch.as_tensor(extra["_mdm_features_mean"]).float().cpu(),
-            torch.as_tensor(extra["_mdm_features_std"]).float().cpu(),
-        )
-        weights, averaged = (_denoiser_state(content[name]) for name in ("model", "ema_model"))
-        timesteps = diffusion_timesteps_of(averaged)
-    except Exception as error:
-        # torch's own errors for broken or forbidden content are of many kinds, their first line says which.
-        reason = " ".join((str(error).splitlines() or [type(error).__name__])[0].split())[:160]
-        raise UserError(
-            f"checkpoint {path}: not one of PARC's that can be read safely ({reason}); expected a dict with 'model', "
-            "'ema_model' and 'extra' that holds tensors and plain values only"
-        ) from error
-    return parameters_from_parc(weights), parameters_from_parc(averaged), statistics, timesteps
-
-
-def _denoiser_state(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return the denoiser's part of a state dict of PARC's, wherever it sits in it."""
-    marker = "_embed_t.time_embed.0.weight"
-    prefix = next(name.removesuffix(marker) for name in state if name.endswith(marker))
-    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}

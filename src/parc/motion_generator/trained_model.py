@@ -19,7 +19,6 @@ from parc.motion_generator.checkpoint import (
     check_weights_fit,
     is_of_parc,
     read_checkpoint,
-    read_parc_checkpoint,
 )
 from parc.motion_generator.checkpoint_files import newest_checkpoint
 from parc.motion_generator.features import FeatureStatistics
@@ -30,7 +29,7 @@ from parc.motion_generator.mdm_heightfield_contact_motion_sampler import (
     RelativeZStyle,
     TargetSettings,
 )
-from parc.motion_generator.parc_checkpoint import settings_of_parc_model
+from parc.motion_generator.parc_checkpoint import read_parc_checkpoint, settings_of_parc_model
 
 PAPER_HEADS = 8
 
@@ -109,12 +108,12 @@ def _from_ours(path: Path, checkpoint: Checkpoint, device: torch.device) -> Trai
 
 
 def _from_parc(path: Path, device: torch.device, heads: int) -> TrainedModel:
-    _, averaged, statistics, timesteps = read_parc_checkpoint(path)
+    theirs = read_parc_checkpoint(path)
     character = CharacterFile("humanoid.xml").read()
     config = pieces_of_option("train", ["model=mdm", "sampler=heightfield_contact"], ["model", "sampler"])
-    config["model"] = settings_of_parc_model(config["model"], averaged, timesteps, heads)
+    config["model"] = settings_of_parc_model(config["model"], theirs.ema, theirs.timesteps, heads)
     model, sampler = recipes_of(config, str(path))
-    return _assembled(path, model, sampler, character, statistics, averaged, device)
+    return _assembled(path, model, sampler, character, theirs.statistics, theirs.ema, device)
 
 
 def recipes_of(config: Settings, source: str) -> tuple[Recipe[MDM], Recipe[MDMHeightfieldContactMotionSampler]]:

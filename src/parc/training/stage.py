@@ -8,12 +8,12 @@ from parc.motion_generator.checkpoint_files import (
     FINAL_CHECKPOINT,
     LATEST_CHECKPOINT,
 )
+from parc.motion_generator.features import STATISTICS_FILE
 from parc.stages.stage import Stage
 from parc.training.device import find_device
 from parc.training.previews import PREVIEW_FOLDER, PREVIEW_NAME
 from parc.training.ranks import find_ranks
 from parc.training.settings import CONFIG_FILE, LOG_FILE, TrainSettings
-from parc.training.starting import STATISTICS_FILE
 from parc.training.train import train
 
 

@@ -16,6 +16,8 @@ from parc.motion_generator.checkpoint_files import newest_checkpoint
 from parc.motion_generator.feature_statistics import compute_statistics, refuse_more_noise, refuse_other_windows
 from parc.motion_generator.features import (
     FROM_SCRATCH,
+    STATISTICS_FILE,
+    WINDOW_SETTINGS,
     FeatureStatistics,
     MotionFeatures,
     read_statistics,
@@ -25,11 +27,9 @@ from parc.motion_generator.trained_model import recipes_of
 from parc.training.ranks import Ranks
 from parc.training.settings import TrainSettings
 
-STATISTICS_FILE = "sampler_stats.txt"
 # Settings that a model must share with the checkpoint that it starts from: with others, its numbers mean something else.
 _SHARED_BY_MODELS = ("rotation_type", "diffusion_timesteps")
-_OF_WINDOWS = ("num_frames", "num_previous_states", "fps", "relative_z_style")  # what feature statistics depend on
-_SHARED_BY_SAMPLERS = (*_OF_WINDOWS, "heightmap")
+_SHARED_BY_SAMPLERS = (*WINDOW_SETTINGS, "heightmap")
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def find_statistics(
     iteration = settings.iteration
     features = MotionFeatures(character, settings.model.rotation_type)
     shape = (sampler.num_frames, features.num_features)
-    windows = {name: as_setting(getattr(settings.sampler, name)) for name in _OF_WINDOWS}
+    windows = {name: as_setting(getattr(settings.sampler, name)) for name in WINDOW_SETTINGS}
     if start:
         _refuse_other_shape(start.path, start.statistics, shape)
         if start.own:

@@ -105,8 +105,8 @@ def _cover(
         top = heights[row, column]
         columns = _run(heights[row] >= top, column)
         rows = _run(heights[:, column] >= top, row)
-        along_columns = (_run((heights[:, columns] >= top).all(axis=1), row), columns)
-        along_rows = (rows, _run((heights[rows] >= top).all(axis=0), column))
+        along_columns = (_run(np.all(heights[:, columns] >= top, axis=1), row), columns)
+        along_rows = (rows, _run(np.all(heights[rows] >= top, axis=0), column))
         better = max(
             along_columns, along_rows, key=lambda cells: np.count_nonzero(missing[cells] & (heights[cells] == top))
         )

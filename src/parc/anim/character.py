@@ -126,7 +126,9 @@ class Character:
 
         pos_j = pos_p + R_p t_j and rot_j = rot_p * rest_j * joint_rot_j, one level of the tree at a time.
         """
-        local = roma.quat_product(self.rest_rotations[1:], joint_rot) if self._turned_at_rest else joint_rot
+        local = joint_rot
+        if self._turned_at_rest:
+            local = roma.quat_product(self.rest_rotations[1:].expand_as(joint_rot), joint_rot)
         rotations = [root_rot[..., None, :]]
         for bodies, parents in self._levels:
             above, joints = rotations[-1].index_select(-2, parents), local.index_select(-2, bodies - 1)

@@ -3,6 +3,9 @@
 import mujoco
 import numpy as np
 import torch
+from scipy.spatial.transform import Rotation
+
+from parc.anim.mjcf import SHIPPED_CHARACTERS
 
 
 def body_poses(model, qpos):
@@ -32,3 +35,21 @@ def ground_at(model, places, above):
         )
         heights.append(above - distance)
     return torch.tensor(heights)
+
+
+def positions_of_dofs(rows):
+    """Return the humanoid's model and its joint positions for rows of root position, exponential map of the root, and DOFs."""
+    model = mujoco.MjModel.from_xml_path(str(SHIPPED_CHARACTERS / "humanoid.xml"))
+    qpos = np.zeros((len(rows), model.nq))
+    qpos[:, :3] = rows[:, :3]
+    qpos[:, 3:7] = Rotation.from_rotvec(rows[:, 3:6]).as_quat()[:, [3, 0, 1, 2]]
+    dofs = rows[:, 6:]
+    joints = np.flatnonzero(model.jnt_type == mujoco.mjtJoint.mjJNT_HINGE)
+    hinges_of_body = {body: joints[model.jnt_bodyid[joints] == body] for body in range(1, model.nbody)}
+    for hinges in hinges_of_body.values():
+        own, dofs = dofs[:, : len(hinges)], dofs[:, len(hinges) :]
+        if len(hinges) == 3:
+            own = Rotation.from_rotvec(own).as_euler("XYZ")
+        qpos[:, model.jnt_qposadr[hinges]] = own
+    assert dofs.shape[1] == 0
+    return model, qpos

@@ -2,13 +2,13 @@
 
 import math
 from dataclasses import replace
-from pathlib import Path
 
 import mujoco
 import numpy as np
 import pytest
 import roma
 import torch
+from arm_character import THREE_HINGES, arm, hinges
 from mujoco_kinematics import body_poses, ground_at
 
 from golden_arrays import rotation_distance
@@ -20,34 +20,6 @@ from parc.exchange.mujoco_scene import FIRST_FRAME, scene_spec, write_mujoco
 from synthetic_clips import random_clip, random_rotations
 
 HUMANOID = CharacterFile("humanoid.xml")
-ARM = """
-<mujoco><compiler angle="radian" autolimits="true"/>
-  <asset><texture name="sky" type="2d" builtin="checker" width="8" height="8"/><material name="skin" texture="sky"/></asset>
-  <worldbody><geom name="floor" type="plane" size="1 1 1"/><light pos="0 0 3"/>
-    <body name="root" pos="0 0 2">{root}<geom size=".1" material="skin"/>
-      <body name="arm" pos=".1 .2 .3" quat=".8 0 .6 0">{joints}<geom size=".1"/>
-        <body name="hand" pos="0 0 .4"><joint type="hinge" axis="0 .6 .8" ref=".3" range="-3 3"/><geom size=".1"/></body>
-      </body></body></worldbody>
-  <keyframe><key name="home"/></keyframe></mujoco>
-"""
-THREE_HINGES = [
-    ("1 0 0", "0 1 0", "0 0 1"),
-    ("0 1 0", "1 0 0", "0 0 1"),
-    ("0 0 1", "1 0 0", "0 1 0"),
-    ("1 0 0", "0 0 -1", "0 1 0"),
-    ("-1 0 0", "0 1 0", "0 0 1"),
-    (".6 .8 0", "-.8 .6 0", "0 0 1"),
-]
-
-
-def hinges(axes, ref=".2"):
-    return "".join(f'<joint name="h{axis}" type="hinge" axis="{axis}" ref="{ref}" range="-3 3"/>' for axis in axes)
-
-
-def arm(folder: Path, joints: str, root: str = "<freejoint/>") -> CharacterFile:
-    path = folder / "arm.xml"
-    path.write_text(ARM.format(joints=joints, root=root))
-    return CharacterFile(str(path))
 
 
 def arm_clip(character, seed=0, **changes):
@@ -119,6 +91,7 @@ def test_angles_follow_a_joint_that_turns_on_and_on_and_over_the_top(tmp_path, a
     angles = np.stack([0.2 * frame, 2.2 * np.sin(0.23 * frame + 0.1), 0.3 - 0.15 * frame], axis=1)
     qpos = np.tile(model.qpos0, (len(frame), 1))
     qpos[:, 7:10] += angles
+    qpos[:, 10] += 0.2 * frame
     again = qpos_of(model, character, *poses_of(model, character, qpos))
     np.testing.assert_allclose(again, qpos, atol=2e-3)  # single precision, near a quarter turn
 

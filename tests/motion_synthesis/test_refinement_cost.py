@@ -5,11 +5,11 @@ import dataclasses
 import pytest
 import torch
 
+from parc.anim.banded_equations import solve_banded
 from parc.anim.frames import Frames
+from parc.anim.pose_changes import PoseChanges
 from parc.anim.surface_points import surface_points
-from parc.motion_synthesis.banded_equations import solve_banded
 from parc.motion_synthesis.held_bodies import held_bodies_of, held_runs, onto_ground
-from parc.motion_synthesis.pose_changes import PoseChanges
 from parc.motion_synthesis.refinement_cost import RefinementCost, RefinementWeights
 from parc.terrain.heightfield import Heightfield, laid_end_to_end
 

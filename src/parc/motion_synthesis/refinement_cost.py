@@ -8,13 +8,13 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from parc.anim.banded_equations import NormalEquations
 from parc.anim.character import Character
 from parc.anim.frames import Frames
+from parc.anim.pose_changes import PoseChanges
 from parc.anim.surface_points import BodyPoints
 from parc.configuration.errors import UserError
-from parc.motion_synthesis.banded_equations import NormalEquations
 from parc.motion_synthesis.held_bodies import HeldBody, HeldRuns, held_runs
-from parc.motion_synthesis.pose_changes import PoseChanges
 from parc.terrain.heightfield import Heightfields
 from parc.terrain.nearest_ground import distance_of_groups_above_ground
 from parc.terrain.signed_distance import signed_distance_below_ground

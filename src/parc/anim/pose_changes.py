@@ -10,7 +10,7 @@ A body's movement under one such change is a *twist* (v, w): its point p moves b
 
 import roma
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from parc.anim.character import Character, JointType
@@ -72,6 +72,23 @@ class PoseChanges:
         shifts = torch.linalg.cross(body_pos[..., self.turned, :], turns)
         root = torch.eye(6, device=turns.device)[:3].expand(*turns.shape[:-2], 3, 6)
         return torch.cat([root, torch.cat([shifts, turns], dim=-1)], dim=-2)
+
+    def movements(
+        self,
+        twists: Float[Tensor, "*batch changes 6"],
+        points: Float[Tensor, "*batch points 3"],
+        bodies: Int[Tensor, " points"],
+    ) -> Float[Tensor, "*batch points changes 3"]:
+        """Return how far each change moves each point, in metres a metre or radian.
+
+        Args:
+            twists: of the changes.
+            points: relative to the root's position, metres.
+            bodies: the body that each point is fixed to.
+        """
+        shifts, turns = twists[..., None, :, :3], twists[..., None, :, 3:]
+        moved = shifts + torch.linalg.cross(*torch.broadcast_tensors(turns, points[..., :, None, :]))
+        return moved * self._below[self._moved][:, bodies].T[..., None]
 
     def forces(
         self, twists: Float[Tensor, "*batch changes 6"], wrenches: Float[Tensor, "*batch bodies 6"]

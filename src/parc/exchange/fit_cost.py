@@ -32,7 +32,7 @@ class HeldPoints:
 
     Attributes:
         points: which.
-        heights: of the ground below each point, and of what is between it and the ground, metres; of frames that are not held, any.
+        heights: of each point when it rests, metres; any while it does not.
         held: whether each rests.
     """
 
@@ -109,8 +109,8 @@ class FitCost:
     def _dof_changes(self, dofs: Float[Tensor, "frames dofs"]) -> Float[Tensor, "frames dofs dofs"]:
         """Return the derivative of DOFs by turns of their joints about axes of the turned bodies.
 
-        Of a rotation vector v it is the inverse of the right Jacobian, 1 + [v]/2 + (1/a^2 - (1 + cos a) / (2 a sin a)) [v]^2, where
-        a = |v| (Chirikjian, Stochastic Models, Information Theory, and Lie Groups, vol. 2, 2012, section 10.8).
+        Of a rotation vector v it is the inverse of the right Jacobian, 1 + [v]/2 + (1/a^2 - 1 / (2 a tan(a/2))) [v]^2, where a = |v|
+        (Chirikjian, Stochastic Models, Information Theory, and Lie Groups, vol. 2, 2012, section 10.8).
         """
         derivative = torch.diag_embed(torch.ones_like(dofs))
         for index, body in enumerate(self.character.bodies):
@@ -124,7 +124,7 @@ class FitCost:
         return derivative
 
     def _add_depths(self, frames: Frames, body_pos: Tensor, body_rot: Tensor, twists: Tensor, sums: "_Sums") -> None:
-        """Add what surface points cost that are below the ground; a change moves them out by its part along the way to the air."""
+        """Add what surface points cost that are below the ground, where a change moves them along the way to the air."""
         assert self.surface is not None and self._terrains is not None
         with torch.enable_grad():
             places = self.surface.placed(body_pos, body_rot).requires_grad_()

@@ -22,9 +22,8 @@ hip, knee, ankle, shoulder, elbow: the joints. hand: the wrist. toe: the joint b
 hips that goes with the pelvis. neck: where the neck begins. head: where the neck ends.
 """
 
-BODIES_OF_HUMANOID = ("pelvis", "torso", "head") + tuple(
-    f"{side}_{part}" for side in SIDES for part in ("upper_arm", "lower_arm", "hand", "thigh", "shin", "foot")
-)
+_LIMB_BODIES = ("upper_arm", "lower_arm", "hand", "thigh", "shin", "foot")
+BODIES_OF_HUMANOID = ("pelvis", "torso", "head", *(f"{side}_{body}" for side in SIDES for body in _LIMB_BODIES))
 _BODY_OF = {
     "shoulder": "upper_arm", "elbow": "lower_arm", "hand": "hand",
     "hip": "thigh", "knee": "shin", "ankle": "foot", "toe": "foot",
@@ -83,7 +82,6 @@ def refuse_other_characters(character: Character) -> None:
     Raises:
         UserError: it is not; names its bodies.
     """
-    missing = [name for name in BODIES_OF_HUMANOID if name not in character.body_names]
     if sorted(character.body_names) != sorted(BODIES_OF_HUMANOID):
         raise UserError(
             f"the character has the bodies {', '.join(character.body_names)}, expected those of humanoid.xml "

@@ -27,7 +27,7 @@ BODIES_OF_HUMANOID = ("pelvis", "torso", "head", *(f"{side}_{body}" for side in 
 _BODY_OF = {
     "shoulder": "upper_arm", "elbow": "lower_arm", "hand": "hand",
     "hip": "thigh", "knee": "shin", "ankle": "foot", "toe": "foot",
-    "spine": "pelvis", "neck": "head", "head": "head",
+    "spine": "pelvis", "neck": "torso", "head": "head",
 }  # fmt: skip
 # How much a landmark's distance counts against the others': the ends of limbs are what meets the ground; shoulders and neck
 # are built differently in every skeleton.
@@ -155,8 +155,8 @@ def foot_build(positions: dict[str, Float[Tensor, "frames 3"]], side: str) -> Fo
 def attached(character: Character, positions: dict[str, Float[Tensor, "frames 3"]]) -> Attached:
     """Return where on our humanoid the landmarks of a captured body are.
 
-    Joints are at our joints. Toes, ankles, spine and head are where they are in the captured body: a foot that stands flat there
-    stands flat here, however high its ankle is.
+    Joints of limbs are at our joints. Toes, ankles, spine, neck and head are where they are in the captured body: a foot that
+    stands flat there stands flat here, however high its ankle is.
 
     Args:
         character: the humanoid.
@@ -175,13 +175,29 @@ def attached(character: Character, positions: dict[str, Float[Tensor, "frames 3"
                 points[index] += torch.tensor([math.sqrt(foot.length**2 - foot.drop**2), 0.0, -foot.drop])
         elif name == "spine":
             points[index, 2] = (positions["spine"] - middle).norm(dim=-1).mean()
+        elif name == "neck":
+            points[index] = _neck(character, positions)
         elif name == "head" and "neck" in positions:
-            points[index, 2] = (positions["head"] - positions["neck"]).norm(dim=-1).mean()
+            above = _neck(character, positions) - character.offsets[character.body_index("head")]
+            points[index] = above + torch.tensor([0.0, 0.0, (positions["head"] - positions["neck"]).norm(dim=-1).mean()])
     bodies = [
         character.body_index(_BODY_OF[joint] if name == joint else f"{name.split('_')[0]}_{_BODY_OF[joint]}")
         for name, joint in zip(names, joints, strict=True)
     ]
     return Attached(names, points, torch.tensor(bodies), torch.tensor([_WEIGHTS[joint] for joint in joints]))
+
+
+def _neck(character: Character, positions: dict[str, Float[Tensor, "frames 3"]]) -> Float[Tensor, "3"]:
+    """Return the neck's place in our torso's frame: as far forward of our shoulders and above them as it is in the captured body."""
+    left, right, neck = positions["left_shoulder"], positions["right_shoulder"], positions["neck"]
+    shoulders = (left + right) / 2
+    up = shoulders - (positions["left_hip"] + positions["right_hip"]) / 2
+    up = up / up.norm(dim=-1, keepdim=True)
+    forward = torch.linalg.cross(left - right, up)
+    forward = forward / forward.norm(dim=-1, keepdim=True)
+    along = [((neck - shoulders) * axis).sum(-1).median() for axis in (forward, up)]
+    ours = sum(character.offsets[character.body_index(f"{side}_upper_arm")] for side in SIDES) / 2
+    return ours + torch.stack([along[0], torch.zeros(()), along[1]])
 
 
 def _leg_length(positions: dict[str, Float[Tensor, "frames 3"]], side: str) -> float:

@@ -19,7 +19,7 @@ NEAR_FOOT = 0.08  # metres of the sole above or below the ground
 NEAR_HAND = 0.12  # metres of the wrist above or below where it would be were the hand on the ground
 NEAR_EDGE = 0.2  # metres beside ground up to which one may stand on it: half a cell
 FLAT = 0.04  # metres by which a heel may be too high against the toe and yet rest
-FEWEST_FRAMES = 0.1  # seconds; who rests for less does not rest, and who does not for less goes on
+SHORTEST_REST = 0.15  # seconds; who rests for less does not rest, and who does not for less goes on
 INSET = 0.02  # metres from the edge of the ground onto which one is put
 
 
@@ -161,7 +161,7 @@ def _is_slow(places: Float[Tensor, "frames 3"], fps: float, slow: float) -> Bool
 
 def _without_short_runs(rests: Bool[Tensor, " frames"], fps: float) -> Bool[Tensor, " frames"]:
     """Return the same without gaps that are short, and then without rests that are."""
-    fewest = max(1, round(FEWEST_FRAMES * fps))
+    fewest = max(1, round(SHORTEST_REST * fps))
     for value in (False, True):
         changes = torch.cat([rests.new_ones(1), rests[1:] != rests[:-1]])
         run = changes.long().cumsum(0) - 1

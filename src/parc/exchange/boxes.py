@@ -70,9 +70,9 @@ def box_corners(source: object, text: str) -> Float[Tensor, "corners 3"]:
 def rasterised(boxes: list[Float[Tensor, "corners 3"]], touching: Float[Tensor, "places 3"]) -> RasterisedBoxes:
     """Return the terrain of cells that is nearest to boxes on level ground at height 0.
 
-    The world is turned as one of the boxes stands, the cells are shifted by each of `SAMPLES` x `SAMPLES` shares of a cell, and each
-    cell gets the height that (nearly) half of it lies below. The best of these is where the terrain's heights are nearest to the
-    boxes', around the feet and hands more than elsewhere.
+    The world is turned as one of the boxes stands, the cells are shifted by each of `SAMPLES` x `SAMPLES` shares of a cell, and
+    each cell gets the height that (nearly) half of it has at least. The best of these is where the terrain's heights are nearest
+    to the boxes', around the feet and hands more than elsewhere.
 
     Args:
         boxes: the corners of each, metres.

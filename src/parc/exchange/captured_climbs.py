@@ -1,7 +1,8 @@
 """Captured climbs on boxes, from the PyPI package `holosoma-retargeting`: its wheel as downloaded, or a folder with its files.
 
-The package (version 0.1.0, Apache-2.0) holds five takes of people who climb on boxes: `demo_data/climb/mocap_climb_seq_*/`, each with
-the positions of 53 joints (`*_joint_positions_*.npy`, float32, metres, z up) and the boxes in the same world (`box_models/*.obj`).
+The package (version 0.1.0, Apache-2.0) holds five takes of people who climb on boxes, `demo_data/climb/mocap_climb_seq_*/`, each
+with the positions of 53 joints (`*_joint_positions_*.npy`, float32, metres, z up), and in the same world the boxes
+(`box_models/*.obj`).
 
 No file says how many frames a second a take has. It is 120: the steepest fall of hips, a hop down in the third take, is at
 4.8e-4 m a frame^2, which is 6.9 m/s^2 at 120 frames a second and more than gravity from 143 on; and the people walk between the
@@ -28,7 +29,7 @@ from parc.anim.surface_points import surface_points
 from parc.configuration.errors import UserError
 from parc.exchange.boxes import MARGIN, RasterisedBoxes, box_corners, rasterised
 from parc.exchange.clip_measures import measured
-from parc.exchange.cutting import cut_where_slow
+from parc.exchange.cutting import cut_where_standing
 from parc.exchange.fitting import fit_positions, landmark_errors
 from parc.exchange.imported_clip import ImportedClip
 from parc.exchange.landmarks import scale_by_legs
@@ -49,10 +50,9 @@ FARTHEST = 1000.0  # metres from the origin
 LARGEST_POSITIONS = 2**26  # bytes: 15 minutes
 LARGEST_BOX = 2**20  # bytes of an OBJ file
 MOST_BOXES = 100
-CLIMB, BLOCKS = (
-    0.6,
-    0.1,
-)  # metres between the lowest and the highest ground under a clip's feet: from which on it is called so
+# What makes a clip's class: metres between the lowest and the highest ground that it touches, and the share of time of a hand.
+CLIMB, BLOCKS = 0.6, 0.1
+CRAWL = 0.3
 
 
 @dataclass(frozen=True)
@@ -122,15 +122,16 @@ def read_climb(take: ClimbTake, character: Character) -> list[ImportedClip]:
         turned = torch.cat([rotate_xy(places[:, :2], angle), places[:, 2:]], dim=1)
         landmarks[name] = resampled(turned, FPS_OF_TAKES)
     fitted = fit_positions(character, landmarks, FPS, ground.terrain)
-    errors = landmark_errors(character, fitted, landmarks).mean(1)
+    errors = landmark_errors(character, fitted, landmarks)
     whole = MotionClip(
         name=take.name, **vars(fitted), fps=FPS, loop_mode=LoopMode.CLAMP, terrain=ground.terrain
     )  # fmt: skip
     whole = with_contacts_from_geometry(whole, character, surface_points(character))
     imported = []
-    for number, part in enumerate(cut_where_slow(torch.stack(list(landmarks.values()), dim=1), FPS)):
+    for number, part in enumerate(cut_where_standing(landmarks, FPS)):
         clip = _part(whole, part, number)
-        one = ImportedClip(clip, motion_class_of(clip, character), _measures(clip, character, errors[part], ground))
+        of_part = {name: values[part] for name, values in errors.items()}
+        one = ImportedClip(clip, motion_class_of(clip, character), _measures(clip, character, of_part, ground))
         imported += [one, replace(one, clip=mirror_clip(clip, character))]
     return imported
 
@@ -164,12 +165,16 @@ def read_positions(take: ClimbTake) -> dict[str, Float[Tensor, "frames 3"]]:
 
 
 def motion_class_of(clip: MotionClip, character: Character) -> str:
-    """Return what a clip is called by the ground under its feet while they stand: climbing, blocks, or walking."""
+    """Return what a clip is called by the ground under the bodies that touch it: climbing, crawling, blocks, or walking."""
     body_pos, _ = character.forward_kinematics(clip.root_pos, clip.root_rot, clip.joint_rot)
-    feet = [character.body_index("left_foot"), character.body_index("right_foot")]
-    under = clip.terrain.heights_at(body_pos[:, feet, :2])[clip.contacts[:, feet] > 0.5]
-    height = float(under.max() - under.min()) if len(under) else 0.0
-    return "climbing" if height >= CLIMB else "blocks" if height >= BLOCKS else "walking"
+    touched = clip.terrain.heights_at(body_pos[..., :2])[clip.contacts > 0.5]
+    hands = clip.contacts[:, [character.body_index("left_hand"), character.body_index("right_hand")]]
+    height = float(touched.max() - touched.min()) if len(touched) else 0.0
+    if height >= CLIMB:
+        return "climbing"
+    if float(hands.mean()) >= CRAWL:
+        return "crawling"
+    return "blocks" if height >= BLOCKS else "walking"
 
 
 def _part(whole: MotionClip, part: slice, number: int) -> MotionClip:
@@ -180,10 +185,17 @@ def _part(whole: MotionClip, part: slice, number: int) -> MotionClip:
 
 
 def _measures(
-    clip: MotionClip, character: Character, errors: Float[Tensor, " frames"], ground: RasterisedBoxes
+    clip: MotionClip, character: Character, errors: dict[str, Float[Tensor, " frames"]], ground: RasterisedBoxes
 ) -> dict[str, float]:
+    rest = torch.cat(
+        [
+            errors[f"{side}_toe"][clip.contacts[:, character.body_index(f"{side}_foot")] > 0.5]
+            for side in ("left", "right")
+        ]
+    )
     return {
-        "joint error (cm)": 100 * float(errors.mean()),
+        "joint error (cm)": 100 * float(torch.stack(list(errors.values())).mean()),
+        "standing foot error (cm)": 100 * float(rest.mean()) if len(rest) else 0.0,
         **measured(clip, character),
         "tops off (cm)": 100 * ground.tops_off,
         "edges off (cm)": 100 * ground.edges_off,

@@ -17,8 +17,9 @@ def measured(clip: MotionClip, character: Character) -> dict[str, float]:
     """Measure a clip of the humanoid.
 
     Returns:
-        By name: "slide (cm/s)", the mean speed of the middles of feet from a frame to the next, both in contact; "deepest (cm)", the depth
-        of the deepest surface point below ground in any frame; "jerk (km/s3)", the largest third difference of any body's position.
+        By name: "slide (cm/s)", the mean speed of the middles of feet from a frame to the next, both in contact; "deepest (cm)",
+        the depth of the deepest surface point below ground in any frame; "jerk (km/s3)", the largest of any body's position, by
+        third differences.
     """
     body_pos, body_rot = character.forward_kinematics(clip.root_pos, clip.root_rot, clip.joint_rot)
     points = surface_points(character)

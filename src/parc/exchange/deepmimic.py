@@ -1,9 +1,9 @@
 """DeepMimic's motions of a humanoid (`humanoid3d_*.txt`): files, or the PyPI package `pybullet` with fifteen of them.
 
-A file is JSON: `Loop` ("wrap" or "none") and `Frames`, rows of 44 numbers: the duration of the frame in seconds, the root's position in
-metres (y up, x forward), then rotations: quaternions (w first) of root, chest, neck, hip, ankle and shoulder, angles in radians of knee
-and elbow, in the order of `COLUMNS`. The humanoid is ours with y up, with arms that hang down at rest and ankles, hips and
-shoulders where ours are; so nothing has to be fitted.
+A file is JSON: `Loop` ("wrap" or "none") and `Frames`, rows of 44 numbers: the duration of the frame in seconds, the root's
+position in metres (y up, x forward), then rotations: quaternions (w first) of root, chest, neck, hips, ankles and shoulders, angles
+in radians of knees and elbows, in the order of `COLUMNS`. The humanoid is ours with y up, and with arms that hang down at rest;
+so nothing has to be fitted.
 """
 
 import json
@@ -42,8 +42,11 @@ LARGEST_MOTION = 2**25  # bytes
 LONGEST = 3600.0  # seconds
 FARTHEST = 1000.0  # metres of the root from the origin
 SHORTEST_QUATERNION = 0.1  # below which it has no direction; those of the package's kick have down to 0.58
-NEAR, SLOW = 0.03, 0.25  # metres and metres/s up to which a body touches the ground: in these motions it floats a little
-AT_GROUND = 0.1  # share of the frames whose lowest point is below the ground, or on it
+NEAR, SLOW = (
+    0.03,
+    0.25,
+)  # metres and metres/s up to which a body touches the ground: in these motions it floats a little
+AT_GROUND = 0.1  # share of the frames whose lowest point is on the ground, or below
 SAME_PLACE, SAME_ANGLE = 0.03, math.radians(6)  # metres of height and radians between the ends of a motion that goes on
 
 
@@ -81,8 +84,8 @@ def read_deepmimic_take(take: DeepMimicTake, character: Character) -> list[Impor
     """Return the clip of a motion: on level ground at height 0, at 30 frames a second.
 
     Time is stretched by half a frame at most, so that the last frame is the motion's end. The motion is raised or lowered so that
-    it is on the ground. It goes on where it ends only if its last pose is its first one. Bodies are in contact where they are near the
-    ground and slow.
+    it is on the ground. It goes on where it ends only if its last pose is its first one. Bodies are in contact where they are
+    near the ground and slow.
 
     Args:
         take: one of `deepmimic_takes`.
@@ -113,7 +116,9 @@ def _read_rows(where: str, text: str) -> tuple[Float[Tensor, "rows numbers"], bo
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{where}: not JSON ({' '.join(str(error).split())[:100]}), expected a DeepMimic motion") from error
+        raise UserError(
+            f"{where}: not JSON ({' '.join(str(error).split())[:100]}), expected a DeepMimic motion"
+        ) from error
     if not isinstance(content, dict) or not isinstance(content.get("Frames"), list):
         raise UserError(f"{where}: has no list 'Frames', expected a DeepMimic motion")
     loop, rows = content.get("Loop", "none"), content["Frames"]
@@ -128,7 +133,9 @@ def _read_rows(where: str, text: str) -> tuple[Float[Tensor, "rows numbers"], bo
                 f"{where}: row {number} of Frames has {found}, expected the {NUMBERS} of humanoid3d; other skeletons are not read"
             )
         if not all(type(value) in (int, float) and math.isfinite(value) and abs(value) <= FARTHEST for value in row):
-            raise UserError(f"{where}: row {number} of Frames holds what is no number up to {FARTHEST:.0f}, expected metres and radians")
+            raise UserError(
+                f"{where}: row {number} of Frames holds what is no number up to {FARTHEST:.0f}, expected metres and radians"
+            )
         # The last frame's duration counts for nothing; most files say 0.
         if row[0] <= 0 and number < len(rows) - 1:
             raise UserError(f"{where}: row {number} of Frames lasts {row[0]} s, expected more than 0")
@@ -148,7 +155,8 @@ def _poses(where: str, rows: Float[Tensor, "rows numbers"], character: Character
         if float(length.min()) < SHORTEST_QUATERNION:
             worst = int(length.argmin())
             raise UserError(
-                f"{where}: row {worst} of Frames has a quaternion of length {float(length[worst]):.2f} at number {first}, expected 1"
+                f"{where}: row {worst} of Frames has a quaternion of length {float(length[worst]):.2f} at number {first}"
+                ", expected 1"
             )
         return (turned / length).float()
 
@@ -196,8 +204,9 @@ def _resampled(frames: Frames, durations: Float[Tensor, " rows"]) -> Frames:
 
 
 def _ground_height(frames: Frames, character: Character, surface: BodyPoints) -> Float[Tensor, "3"]:
-    """Return the height of the ground: that of the lowest point of the body in the frames in which it is lowest, metres along z."""
-    lowest = surface.placed(*character.forward_kinematics(frames.root_pos, frames.root_rot, frames.joint_rot))[..., 2].amin(1)
+    """Return the height of the ground, metres along z: of the body's lowest point, but for the few frames with a lower one."""
+    body_pos, body_rot = character.forward_kinematics(frames.root_pos, frames.root_rot, frames.joint_rot)
+    lowest = surface.placed(body_pos, body_rot)[..., 2].amin(1)
     return torch.stack([torch.zeros(()), torch.zeros(()), lowest.quantile(AT_GROUND)])
 
 

@@ -109,8 +109,8 @@ class FitCost:
     def _dof_changes(self, dofs: Float[Tensor, "frames dofs"]) -> Float[Tensor, "frames dofs dofs"]:
         """Return the derivative of DOFs by turns of their joints about axes of the turned bodies.
 
-        Of a rotation vector v it is the inverse of the right Jacobian, 1 + [v]/2 + (1/a^2 - 1 / (2 a tan(a/2))) [v]^2, where a = |v|
-        (Chirikjian, Stochastic Models, Information Theory, and Lie Groups, vol. 2, 2012, section 10.8).
+        Of a rotation vector v it is the inverse of the right Jacobian, 1 + [v]/2 + (1/a^2 - 1 / (2 a tan(a/2))) [v]^2, where
+        a = |v| (Chirikjian, Stochastic Models, Information Theory, and Lie Groups, vol. 2, 2012, section 10.8).
         """
         derivative = torch.diag_embed(torch.ones_like(dofs))
         for index, body in enumerate(self.character.bodies):

@@ -13,10 +13,10 @@ from parc.exchange.landmarks import SIDES, attached, foot_build, refuse_other_ch
 from parc.exchange.resting import resting
 from parc.terrain.heightfield import Heightfield
 
-MOST_STEPS = 30
-LEAST_GAIN = 1e-3  # share of the cost by which a step has to make it smaller to be followed by another one
-EASIER, HARDER = 1 / 3, 4.0
-FIRST_DAMPING, MOST_DAMPING = 1e-3, 1e4
+MOST_STEPS = 20
+LEAST_GAIN = 1e-2  # share of the cost by which a step has to make it smaller to be followed by another one
+EASIER, HARDER = 1 / 3, 10.0
+LEAST_DAMPING, FIRST_DAMPING, MOST_DAMPING = 1e-4, 1e-3, 0.1
 
 
 @torch.no_grad()
@@ -64,12 +64,15 @@ def fit_positions(
 
 def landmark_errors(
     character: Character, frames: Frames, positions: dict[str, Float[Tensor, "frames 3"]]
-) -> Float[Tensor, "frames landmarks"]:
-    """Return how far each landmark of some poses is from where it was captured, metres."""
+) -> dict[str, Float[Tensor, " frames"]]:
+    """Return how far each landmark of some poses is from where it was captured, metres.
+
+    Where bones are longer than the captured ones, as our thighs are, no pose has an error of 0.
+    """
     landmarks = attached(character, positions)
     body_pos, body_rot = character.forward_kinematics(frames.root_pos, frames.root_rot, frames.joint_rot)
     places = BodyPoints(landmarks.points, landmarks.bodies).placed(body_pos, body_rot)
-    return (places - torch.stack([positions[name] for name in landmarks.names], dim=1)).norm(dim=-1)
+    return {name: (places[:, index] - positions[name]).norm(dim=-1) for index, name in enumerate(landmarks.names)}
 
 
 def _fitted(cost: FitCost, frames: Frames) -> Frames:
@@ -81,7 +84,7 @@ def _fitted(cost: FitCost, frames: Frames) -> Frames:
         there = cost.at(further)
         if bool(there.cost < here.cost):  # false of what is no number
             gain = float(1 - there.cost / here.cost)
-            frames, here, damping = further, there, damping * EASIER
+            frames, here, damping = further, there, max(LEAST_DAMPING, damping * EASIER)
             if gain < LEAST_GAIN:
                 break
         elif (damping := damping * HARDER) > MOST_DAMPING:

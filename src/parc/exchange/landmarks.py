@@ -179,7 +179,9 @@ def attached(character: Character, positions: dict[str, Float[Tensor, "frames 3"
             points[index] = _neck(character, positions)
         elif name == "head" and "neck" in positions:
             above = _neck(character, positions) - character.offsets[character.body_index("head")]
-            points[index] = above + torch.tensor([0.0, 0.0, (positions["head"] - positions["neck"]).norm(dim=-1).mean()])
+            points[index] = above + torch.tensor(
+                [0.0, 0.0, (positions["head"] - positions["neck"]).norm(dim=-1).mean()]
+            )
     bodies = [
         character.body_index(_BODY_OF[joint] if name == joint else f"{name.split('_')[0]}_{_BODY_OF[joint]}")
         for name, joint in zip(names, joints, strict=True)
@@ -188,7 +190,7 @@ def attached(character: Character, positions: dict[str, Float[Tensor, "frames 3"
 
 
 def _neck(character: Character, positions: dict[str, Float[Tensor, "frames 3"]]) -> Float[Tensor, "3"]:
-    """Return the neck's place in our torso's frame: as far forward of our shoulders and above them as it is in the captured body."""
+    """Return the neck's place in our torso's frame: as far before and above our shoulders as it is in the captured body."""
     left, right, neck = positions["left_shoulder"], positions["right_shoulder"], positions["neck"]
     shoulders = (left + right) / 2
     up = shoulders - (positions["left_hip"] + positions["right_hip"]) / 2

@@ -2,6 +2,7 @@
 
 import itertools
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
@@ -49,7 +50,7 @@ def cut_where_standing(positions: dict[str, Float[Tensor, "frames 3"]], fps: flo
 
 def _unrest(positions: dict[str, Float[Tensor, "frames 3"]], fps: float) -> Float[Tensor, " frames"]:
     """Return how far each frame is from standing still: the landmarks' mean speed, and how low the hips are, metres/s."""
-    speeds = sum(places.diff(dim=0).norm(dim=-1) for places in positions.values()) * fps / len(positions)
+    speeds = torch.stack(list(positions.values())).diff(dim=1).norm(dim=-1).mean(0) * fps
     hips = (positions["left_hip"] + positions["right_hip"])[:, 2] / 2
     above_feet = hips - (positions["left_ankle"] + positions["right_ankle"])[:, 2] / 2
     stoop = BENT * (1 - above_feet / above_feet.quantile(0.95).clamp(min=1e-3))

@@ -1,8 +1,8 @@
 """DeepMimic's motions of a humanoid (`humanoid3d_*.txt`): files, or the PyPI package `pybullet` with fifteen of them.
 
 A file is JSON: `Loop` ("wrap" or "none") and `Frames`, rows of 44 numbers: the duration of the frame in seconds, the root's
-position in metres (y up, x forward), then rotations: quaternions (w first) of root, chest, neck, hips, ankles and shoulders, angles
-in radians of knees and elbows, in the order of `COLUMNS`. The humanoid is ours with y up, and with arms that hang down at rest;
+position in metres (y up, x forward), then rotations: quaternions (w first) of root, chest, neck, hips, ankles and shoulders,
+angles in radians of knees and elbows, in the order of `COLUMNS`. The humanoid is ours with y up, and with arms that hang down at rest;
 so nothing has to be fitted.
 """
 

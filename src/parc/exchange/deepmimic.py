@@ -2,8 +2,10 @@
 
 A file is JSON: `Loop` ("wrap" or "none") and `Frames`, rows of 44 numbers: the duration of the frame in seconds, the root's
 position in metres (y up, x forward), then rotations: quaternions (w first) of root, chest, neck, hips, ankles and shoulders,
-angles in radians of knees and elbows, in the order of `COLUMNS`. The humanoid is ours with y up, and with arms that hang down at rest;
-so nothing has to be fitted.
+angles in radians of knees and elbows, in the order of `COLUMNS`. The humanoid is ours with y up, and with arms that hang down at
+rest; so nothing has to be fitted, and joints that are turned beyond the limits of ours stay so.
+
+The package's files under `walker/` are five more of this layout; they are read when they are named, and not listed.
 """
 
 import json

@@ -18,8 +18,8 @@ from parc.terrain.signed_distance import signed_distance_below_ground
 
 # Weights of squares: of metres for landmarks (times their own), of radians for joints.
 DRIFT = 10.0  # change of a landmark's distance from its target, from a frame to the next, metres
-TURN = 1e-3  # turn of each joint from a frame to the next: decides about twists that no landmark shows
-REST = 1e-4  # each DOF: the same
+TURN = 3e-2  # turn of each joint from a frame to the next: decides about twists that no landmark shows
+REST = 3e-4  # each DOF: the same
 LIMIT = 1.0  # of each DOF, what is beyond its limits
 HELD_HEIGHT = 30.0  # of a held point from where it is held, along z
 HELD_STILL = 300.0  # step of a held point from a frame to the next, metres

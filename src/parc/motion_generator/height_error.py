@@ -10,7 +10,7 @@ from torch import Tensor
 from parc.anim.frames import Frames
 from parc.configuration.errors import UserError
 
-TOUCHING = 0.02  # metres from the ground within which a labelled body still touches it
+NO_CONTACT = 0.1  # metres: an error from which on nothing is in contact that was
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class HeightError:
     In clips a body has its right height over the ground from first to last. A model that has seen nothing else goes on at
     whatever height it is: errors add up from window to window, until its motions walk on air or in the ground.
 
-    Frames that an error still moves by more than `TOUCHING` have no contact labels: a model that is told of contact there learns
-    to label feet in the air, and to let labelled feet slide.
+    Contact labels fade with the error that is left. A model that is told of whole contact in frames that are moved learns to label
+    feet in the air, and to let labelled feet slide; one that is told of none at all, to stand about where it should walk.
 
     Attributes:
         chance: that a window has an error, 0..1.
@@ -51,7 +51,7 @@ class HeightError:
     def put_in(self, frames: Frames, errors: Float[Tensor, " batch"], num_previous: int) -> Frames:
         """Raise the previous states by the errors (metres); frames after them come down again along a smooth step.
 
-        What is `TOUCHING` the ground keeps its contact labels, all else loses them.
+        Their contact labels are those of the clip times 1 - (what is left of the error) / `NO_CONTACT`.
 
         Args:
             frames: of windows in the world.
@@ -64,7 +64,7 @@ class HeightError:
         off = errors[:, None] * left
         root_pos = frames.root_pos.clone()
         root_pos[..., 2] += off
-        contacts = frames.contacts * (off.abs() <= TOUCHING)[..., None]
+        contacts = frames.contacts * (1 - off.abs() / NO_CONTACT).clamp(min=0)[..., None]
         return replace(frames, root_pos=root_pos, contacts=contacts)
 
 

@@ -67,7 +67,7 @@ def as_captured(clip, humanoid, kind, scale, height=0.0, repeated=1) -> BvhDocum
 @pytest.mark.parametrize(("kind", "scale", "height"), [("LAFAN1", 1.13, 4.0), ("CMU", 0.2, -7.0)])
 def test_a_walk_that_was_captured_comes_back(walk, humanoid, tmp_path, kind, scale, height):
     write_bvh_file(tmp_path / "walk1.bvh", as_captured(walk, humanoid, kind, scale, height))
-    (imported,) = read_bvh(tmp_path / "walk1.bvh", humanoid)
+    imported, _ = read_bvh(tmp_path / "walk1.bvh", humanoid)
     clip = imported.clip
     assert clip.name == "walk1_0" and clip.fps == 30 and clip.num_frames == walk.num_frames
     assert (clip.terrain.heights == 0).all()
@@ -88,7 +88,7 @@ def test_other_frame_rates_become_thirty(walk, humanoid, tmp_path):
     document = as_captured(walk, humanoid, "LAFAN1", 1.0, repeated=4)
     assert document.frame_time == pytest.approx(1 / 120)
     write_bvh_file(tmp_path / "a.bvh", document)
-    (imported,) = read_bvh(tmp_path / "a.bvh", humanoid)
+    imported, _ = read_bvh(tmp_path / "a.bvh", humanoid)
     assert imported.clip.num_frames == walk.num_frames
     assert imported.measures["joint error (cm)"] < 2
 

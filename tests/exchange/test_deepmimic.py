@@ -75,7 +75,7 @@ def write(path: Path, rows: list, loop: str = "none") -> Path:
 
 def test_bodies_are_where_those_of_its_own_skeleton_are(tmp_path, humanoid):
     rows = random_rows(0, 30)
-    (imported,) = read_deepmimic(write(tmp_path / "humanoid3d_dance.txt", rows), humanoid)
+    imported, _ = read_deepmimic(write(tmp_path / "humanoid3d_dance.txt", rows), humanoid)
     clip = imported.clip
     assert (clip.name, imported.motion_class, clip.fps, clip.loop_mode) == (
         "humanoid3d_dance",
@@ -102,7 +102,7 @@ def test_frames_of_any_duration_are_read_at_their_times(tmp_path, humanoid):
         row[0], row[1] = duration, 0.0
     for row, x in zip(rows, (0.0, 0.1, 0.4, 0.6), strict=True):  # 1 m/s
         row[1] = x
-    (imported,) = read_deepmimic(write(tmp_path / "humanoid3d_a.txt", rows), humanoid)
+    imported, _ = read_deepmimic(write(tmp_path / "humanoid3d_a.txt", rows), humanoid)
     torch.testing.assert_close(imported.clip.root_pos[:, 0], torch.arange(19) / 30, atol=1e-5, rtol=0)
 
 
@@ -135,7 +135,7 @@ def test_standing_feet_are_on_the_ground_and_in_contact(tmp_path, humanoid):
         0,
         0,
     ]
-    (imported,) = read_deepmimic(write(tmp_path / "humanoid3d_stand.txt", [still] * 20), humanoid)
+    imported, _ = read_deepmimic(write(tmp_path / "humanoid3d_stand.txt", [still] * 20), humanoid)
     assert float(imported.clip.root_pos[0, 2]) == pytest.approx(0.421546 + 0.40987 + 0.05, abs=1e-4)
     labels = imported.clip.contacts.mean(0)
     for index, name in enumerate(humanoid.body_names):
@@ -148,9 +148,9 @@ def test_only_what_ends_where_it_began_goes_on(tmp_path, humanoid, turned, loop_
     rows = random_rows(2, 10)
     rows[-1] = [0.0, 1.0, *rows[0][2:]]
     rows[-1][20] -= turned
-    (imported,) = read_deepmimic(write(tmp_path / "humanoid3d_walk.txt", rows, "wrap"), humanoid)
+    imported, _ = read_deepmimic(write(tmp_path / "humanoid3d_walk.txt", rows, "wrap"), humanoid)
     assert imported.clip.loop_mode is loop_mode
-    (imported,) = read_deepmimic(write(tmp_path / "humanoid3d_once.txt", rows), humanoid)
+    imported, _ = read_deepmimic(write(tmp_path / "humanoid3d_once.txt", rows), humanoid)
     assert imported.clip.loop_mode is LoopMode.CLAMP
 
 

@@ -12,6 +12,7 @@ from mujoco_kinematics import body_poses, positions_of_dofs
 
 from golden_arrays import rotation_distance
 from parc.anim.clip_files import read_clip
+from parc.anim.dataset import ClipEntry
 from parc.anim.mjcf import CharacterFile
 from parc.anim.motion_clip import LoopMode
 from parc.exchange.mimickit import write_mimickit, write_mimickit_dataset
@@ -82,7 +83,8 @@ def test_a_loop_is_one_and_files_are_named_as_they_are_found(humanoid, tmp_path)
 
 
 def test_a_dataset_lists_motions_with_their_weights(tmp_path):
-    write_mimickit_dataset(tmp_path / "motions.yaml", {"walks/a.pkl": 2.5, "b.pkl": 1.0})
+    motions = [ClipEntry(tmp_path / "walks" / "a.pkl", "walks", 2.5), ClipEntry(tmp_path / "b.pkl", "", 1.0)]
+    write_mimickit_dataset(tmp_path / "motions.yaml", motions)
     assert yaml.safe_load((tmp_path / "motions.yaml").read_text()) == {
         "motions": [{"file": "data/parc/walks/a.pkl", "weight": 2.5}, {"file": "data/parc/b.pkl", "weight": 1.0}]
     }

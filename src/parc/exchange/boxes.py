@@ -11,14 +11,13 @@ from torch import Tensor
 
 from parc.anim.rotations import rotate_xy
 from parc.configuration.errors import UserError
+from parc.exchange.flat_ground import CELL_SIZE, MARGIN
 from parc.terrain.heightfield import Heightfield
 
-CELL_SIZE = 0.4  # metres, that of PARC's clips
 SAMPLES = 8  # along a cell's side
 SPACING = CELL_SIZE / SAMPLES
 COVERED = SAMPLES**2 * 9 // 16  # the sample, by height, whose height a cell gets: half a box's width off, it is covered
 STEP = 0.15  # metres of height from which on two places beside each other are on two levels
-MARGIN = 2.0  # metres of terrain around the motion
 AROUND = 0.3  # metres around a limb's end within which the terrain matters most
 ELSEWHERE = 0.02  # weight of terrain that nobody touches, against where they are most
 LARGEST_TERRAIN = 200.0  # metres along a side

@@ -10,15 +10,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from parc.anim.character import Character
-from parc.anim.contact_labels import with_contacts_from_geometry
-from parc.anim.motion_clip import LoopMode, MotionClip
-from parc.anim.surface_points import surface_points
 from parc.configuration.errors import UserError
 from parc.exchange.bvh_document import ROTATION, BvhDocument
 from parc.exchange.bvh_file import read_bvh_file
-from parc.exchange.clip_measures import measured
-from parc.exchange.cutting import cut_where_slow
-from parc.exchange.fitting import fit_positions, landmark_errors
+from parc.exchange.fitted_clips import clips_of_take, with_mirror_images
 from parc.exchange.flat_ground import flat_ground
 from parc.exchange.imported_clip import ImportedClip
 from parc.exchange.landmarks import SIDES, foot_build, scale_by_legs
@@ -62,12 +57,11 @@ SKELETONS = (
 
 
 def read_bvh(path: Path, character: Character) -> list[ImportedClip]:
-    """Return the clips of a BVH file with a skeleton of LAFAN1 or CMU: our humanoid where the captured person was.
+    """Return the clips of a BVH file with a skeleton of LAFAN1 or CMU, each followed by its mirror image.
 
     The person is scaled so that the legs are as long as ours: the file's unit of length does not matter (LAFAN1's is a
     centimetre; CMU's, as converted to BVH, about 5.6 cm). A first frame without any rotation is left out, the rest pose that
-    CMU's files begin with. Flat ground is at height 0, where the feet stand. The whole take is fitted, at 30 frames a second,
-    and then cut. Bodies are in contact where they are near the ground and slow.
+    CMU's files begin with. Flat ground is at height 0, where the feet stand (see `clips_of_take`).
 
     Args:
         path: of the file, whose y points up.
@@ -79,17 +73,7 @@ def read_bvh(path: Path, character: Character) -> list[ImportedClip]:
     document = read_bvh_file(path)
     landmarks = _in_our_size(path, character, _landmarks(path, document))
     ground = flat_ground(torch.stack(list(landmarks.values())))
-    fitted = fit_positions(character, landmarks, FPS, ground)
-    errors = landmark_errors(character, fitted, landmarks).mean(1)
-    whole = MotionClip(name=path.stem, **vars(fitted), fps=FPS, loop_mode=LoopMode.CLAMP, terrain=ground)
-    whole = with_contacts_from_geometry(whole, character, surface_points(character))
-    imported = []
-    for number, part in enumerate(cut_where_slow(torch.stack(list(landmarks.values()), dim=1), FPS)):
-        clip = whole.with_frames(whole.frames.each(lambda values, part=part: values[part]))
-        clip = replace(clip, name=f"{path.stem}_{number}", terrain=flat_ground(clip.root_pos))
-        measures = {"joint error (cm)": 100 * float(errors[part].mean()), **measured(clip, character)}
-        imported.append(ImportedClip(clip, "", measures))
-    return imported
+    return with_mirror_images(clips_of_take(path.stem, landmarks, ground, character), character)
 
 
 def skeleton_of(path: Path, names: list[str]) -> Skeleton:

@@ -21,21 +21,15 @@ from numpy.lib import format as npy
 from torch import Tensor
 
 from parc.anim.character import Character
-from parc.anim.contact_labels import with_contacts_from_geometry
-from parc.anim.mirror import mirror_clip
-from parc.anim.motion_clip import LoopMode, MotionClip
+from parc.anim.motion_clip import MotionClip
 from parc.anim.rotations import rotate_xy
-from parc.anim.surface_points import surface_points
 from parc.configuration.errors import UserError
-from parc.exchange.boxes import MARGIN, RasterisedBoxes, box_corners, rasterised
-from parc.exchange.clip_measures import measured
-from parc.exchange.cutting import cut_where_standing
-from parc.exchange.fitting import fit_positions, landmark_errors
+from parc.exchange.boxes import box_corners, rasterised
+from parc.exchange.fitted_clips import clips_of_take, with_mirror_images
 from parc.exchange.imported_clip import ImportedClip
 from parc.exchange.landmarks import scale_by_legs
-from parc.exchange.resampling import FPS, resampled
+from parc.exchange.resampling import resampled
 from parc.exchange.source_files import file_names, read_file, read_text_file
-from parc.terrain.heightfield import cropped
 
 FPS_OF_TAKES = 120  # measured: see above
 JOINTS = 53
@@ -98,8 +92,8 @@ def climb_takes(source: Path) -> list[ClimbTake]:
 def read_climb(take: ClimbTake, character: Character) -> list[ImportedClip]:
     """Return the clips of a take, each followed by its mirror image: our humanoid where the captured person was, on cells.
 
-    Person and boxes are scaled so that the legs are as long as ours, and turned together so that boxes lie along the cells. The
-    whole take is fitted, and then cut. Bodies are in contact where they are near the ground and slow.
+    Person and boxes are scaled so that the legs are as long as ours, and turned together so that boxes lie along the cells (see
+    `clips_of_take`).
 
     Args:
         take: one of `climb_takes`.
@@ -121,19 +115,12 @@ def read_climb(take: ClimbTake, character: Character) -> list[ImportedClip]:
     for name, places in landmarks.items():
         turned = torch.cat([rotate_xy(places[:, :2], angle), places[:, 2:]], dim=1)
         landmarks[name] = resampled(turned, FPS_OF_TAKES)
-    fitted = fit_positions(character, landmarks, FPS, ground.terrain)
-    errors = landmark_errors(character, fitted, landmarks)
-    whole = MotionClip(
-        name=take.name, **vars(fitted), fps=FPS, loop_mode=LoopMode.CLAMP, terrain=ground.terrain
-    )  # fmt: skip
-    whole = with_contacts_from_geometry(whole, character, surface_points(character))
-    imported = []
-    for number, part in enumerate(cut_where_standing(landmarks, FPS)):
-        clip = _part(whole, part, number)
-        of_part = {name: values[part] for name, values in errors.items()}
-        one = ImportedClip(clip, motion_class_of(clip, character), _measures(clip, character, of_part, ground))
-        imported += [one, replace(one, clip=mirror_clip(clip, character))]
-    return imported
+    of_boxes = {"tops off (cm)": 100 * ground.tops_off, "edges off (cm)": 100 * ground.edges_off}
+    imported = [
+        replace(each, motion_class=motion_class_of(each.clip, character), measures={**each.measures, **of_boxes})
+        for each in clips_of_take(take.name, landmarks, ground.terrain, character)
+    ]
+    return with_mirror_images(imported, character)
 
 
 def read_positions(take: ClimbTake) -> dict[str, Float[Tensor, "frames 3"]]:
@@ -175,28 +162,3 @@ def motion_class_of(clip: MotionClip, character: Character) -> str:
     if float(hands.mean()) >= CRAWL:
         return "crawling"
     return "blocks" if height >= BLOCKS else "walking"
-
-
-def _part(whole: MotionClip, part: slice, number: int) -> MotionClip:
-    """Return a clip of some frames of a take, on the terrain around them."""
-    clip = whole.with_frames(whole.frames.each(lambda values: values[part]))
-    low, high = clip.root_pos[:, :2].amin(0) - MARGIN, clip.root_pos[:, :2].amax(0) + MARGIN
-    return replace(clip, name=f"{whole.name}_{number}", terrain=cropped(whole.terrain, low, high))
-
-
-def _measures(
-    clip: MotionClip, character: Character, errors: dict[str, Float[Tensor, " frames"]], ground: RasterisedBoxes
-) -> dict[str, float]:
-    rest = torch.cat(
-        [
-            errors[f"{side}_toe"][clip.contacts[:, character.body_index(f"{side}_foot")] > 0.5]
-            for side in ("left", "right")
-        ]
-    )
-    return {
-        "joint error (cm)": 100 * float(torch.stack(list(errors.values())).mean()),
-        "standing foot error (cm)": 100 * float(rest.mean()) if len(rest) else 0.0,
-        **measured(clip, character),
-        "tops off (cm)": 100 * ground.tops_off,
-        "edges off (cm)": 100 * ground.edges_off,
-    }

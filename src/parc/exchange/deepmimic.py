@@ -2,8 +2,8 @@
 
 A file is JSON: `Loop` ("wrap" or "none") and `Frames`, rows of 44 numbers: the duration of the frame in seconds, the root's
 position in metres (y up, x forward), then rotations: quaternions (w first) of root, chest, neck, hips, ankles and shoulders,
-angles in radians of knees and elbows, in the order of `COLUMNS`. The humanoid is ours with y up, and with arms that hang down at
-rest; so nothing has to be fitted, and joints that are turned beyond the limits of ours stay so.
+angles in radians of knees and elbows, in the order of `COLUMNS`. The humanoid is ours with y up, and with arms that hang down
+at rest; so nothing has to be fitted, and joints that are turned beyond the limits of ours stay so.
 
 The package's files under `walker/` are five more of this layout; they are read when they are named, and not listed.
 """
@@ -25,14 +25,15 @@ from parc.anim.motion_clip import LoopMode, MotionClip
 from parc.anim.rotations import angle_between, slerp
 from parc.anim.surface_points import BodyPoints, surface_points
 from parc.configuration.errors import UserError
-from parc.exchange.boxes import CELL_SIZE, MARGIN
 from parc.exchange.clip_measures import measured
+from parc.exchange.fitted_clips import with_mirror_images
+from parc.exchange.flat_ground import flat_ground
 from parc.exchange.imported_clip import ImportedClip
 from parc.exchange.landmarks import refuse_other_characters
 from parc.exchange.resampling import FPS
 from parc.exchange.source_files import file_names, read_text_file
-from parc.terrain.heightfield import Heightfield
 
+DEEPMIMIC_NAMES = "humanoid3d_*.txt"
 NUMBERS = 44  # of a row
 # First column of each body's rotation: of a quaternion, of a knee's angle, of an elbow's angle.
 COLUMNS = {
@@ -74,16 +75,16 @@ def deepmimic_takes(source: Path) -> list[DeepMimicTake]:
         UserError: there is no such wheel or folder, or it cannot be read.
     """
     paths = (PurePosixPath(name) for name in file_names(source))
-    return [DeepMimicTake(source, path.stem, str(path)) for path in paths if path.match("humanoid3d_*.txt")]
+    return [DeepMimicTake(source, path.stem, str(path)) for path in paths if path.match(DEEPMIMIC_NAMES)]
 
 
 def read_deepmimic(path: Path, character: Character) -> list[ImportedClip]:
-    """Return the clip of one motion's file (see `read_deepmimic_take`)."""
+    """Return the clips of one motion's file (see `read_deepmimic_take`)."""
     return read_deepmimic_take(DeepMimicTake(path.parent, path.stem, path.name), character)
 
 
 def read_deepmimic_take(take: DeepMimicTake, character: Character) -> list[ImportedClip]:
-    """Return the clip of a motion: on level ground at height 0, at 30 frames a second.
+    """Return the clip of a motion and its mirror image: on level ground at height 0, at 30 frames a second.
 
     Time is stretched by half a frame at most, so that the last frame is the motion's end. The motion is raised or lowered so that
     it is on the ground. It goes on where it ends only if its last pose is its first one. Bodies are in contact where they are
@@ -107,10 +108,11 @@ def read_deepmimic_take(take: DeepMimicTake, character: Character) -> list[Impor
         **vars(frames),
         fps=FPS,
         loop_mode=LoopMode.WRAP if wraps and _ends_where_it_began(frames) else LoopMode.CLAMP,
-        terrain=_level_ground(frames.root_pos),
+        terrain=flat_ground(frames.root_pos),
     )
     clip = with_contacts_from_geometry(clip, character, surface, NEAR, SLOW)
-    return [ImportedClip(clip, take.name.removeprefix("humanoid3d_"), measured(clip, character))]
+    imported = ImportedClip(clip, take.name.removeprefix("humanoid3d_"), measured(clip, character))
+    return with_mirror_images([imported], character)
 
 
 def _read_rows(where: str, text: str) -> tuple[Float[Tensor, "rows numbers"], bool]:
@@ -217,10 +219,3 @@ def _ends_where_it_began(frames: Frames) -> bool:
     height = abs(float(frames.root_pos[-1, 2] - frames.root_pos[0, 2]))
     rotations = torch.cat([frames.root_rot[:, None], frames.joint_rot], dim=1)
     return height <= SAME_PLACE and float(angle_between(rotations[0], rotations[-1]).max()) <= SAME_ANGLE
-
-
-def _level_ground(root_pos: Float[Tensor, "frames 3"]) -> Heightfield:
-    """Return level ground at height 0 around a motion."""
-    low, high = root_pos[:, :2].amin(0) - MARGIN, root_pos[:, :2].amax(0) + MARGIN
-    rows, columns = (torch.ceil((high - low) / CELL_SIZE).long() + 1).tolist()
-    return Heightfield(torch.zeros(rows, columns), low, CELL_SIZE)

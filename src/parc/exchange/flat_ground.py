@@ -6,8 +6,8 @@ from torch import Tensor
 
 from parc.terrain.heightfield import Heightfield
 
-CELL_SIZE = 0.4  # metres
-MARGIN = 2.0  # metres of ground around the motion
+CELL_SIZE = 0.4  # metres, that of PARC's clips
+MARGIN = 2.0  # metres of ground around a motion
 
 
 def flat_ground(places: Float[Tensor, "*batch 3"]) -> Heightfield:

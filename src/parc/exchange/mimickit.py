@@ -7,7 +7,6 @@ have, or are linked to, there.
 # pyright: reportAttributeAccessIssue=false
 
 import pickle
-from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -17,6 +16,7 @@ import torch
 import yaml
 
 from parc.anim.character import Character
+from parc.anim.dataset import ClipEntry
 from parc.anim.mjcf import CharacterFile
 from parc.anim.motion_clip import LoopMode, MotionClip
 from parc.exchange.mujoco_scene import MARGIN, REACH
@@ -61,16 +61,16 @@ def write_mimickit(folder: Path, clip: MotionClip, character: CharacterFile, pla
     return [*files, environment, motion]
 
 
-def write_mimickit_dataset(path: Path, weights: Mapping[str, float], place: str = PLACE) -> None:
-    """Write a dataset of motions: how likely each is drawn.
+def write_mimickit_dataset(path: Path, motions: list[ClipEntry]) -> None:
+    """Write a dataset of motions in the folder that is at `PLACE`, and of folders in it: how likely each is drawn.
 
     Args:
-        path: of the YAML file.
-        weights: of the motions, by their paths in the folder that is at `place`, with forward slashes.
-        place: of that folder for MimicKit: from where it is started, or absolute.
+        path: of the YAML file, in that folder.
+        motions: with their weights (see `clip_weights`); classes have no place there.
     """
-    motions = [{"file": _found_at(place, name), "weight": float(weight)} for name, weight in weights.items()]
-    path.write_text(yaml.safe_dump({"motions": motions}, sort_keys=False, default_flow_style=None), encoding="utf-8")
+    named = [(motion.path.relative_to(path.parent).as_posix(), motion.weight) for motion in motions]
+    content = [{"file": _found_at(PLACE, name), "weight": weight} for name, weight in named]
+    path.write_text(yaml.safe_dump({"motions": content}, sort_keys=False, default_flow_style=None), encoding="utf-8")
 
 
 def _motion(clip: MotionClip, character: Character) -> dict[str, Any]:

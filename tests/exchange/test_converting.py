@@ -1,0 +1,144 @@
+"""Converting many clips: each whole or not at all, none twice, nothing of others' written over."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from parc.anim.clip_files import read_clip, write_clip
+from parc.anim.mjcf import CharacterFile
+from parc.configuration.errors import UserError
+from parc.exchange.conversion_record import RECORD
+from parc.exchange.converting import UNFINISHED, Outcome, convert
+from parc.exchange.recognising import find_sources
+from synthetic_clips import random_clip
+
+HUMANOID = CharacterFile("humanoid.xml")
+
+
+def write_clips(folder: Path, humanoid, *names: str) -> None:
+    for seed, name in enumerate(names):
+        write_clip(folder / f"{name}.safetensors", random_clip(humanoid, seed, name=Path(name).name, frames=5))
+
+
+def converted(source: Path, destination: Path, to: str = "clips", processes: int = 1) -> Outcome:
+    sources = find_sources(source, leave_out=destination).sources
+    return convert(sources, destination, to, HUMANOID, processes, lambda done: None)
+
+
+def files_in(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.fixture
+def clips(tmp_path, humanoid) -> Path:
+    write_clips(tmp_path / "clips", humanoid, "walking/a", "walking/b", "climbing/c")
+    return tmp_path / "clips"
+
+
+def test_clips_keep_their_folders_and_are_not_converted_twice(clips, tmp_path):
+    first = converted(clips, tmp_path / "made")
+    assert len(first.made) == 3 and not first.kept and not first.refused
+    assert [each for each in files_in(tmp_path / "made") if not each.startswith(".")] == [
+        "climbing/c.safetensors", RECORD, "walking/a.safetensors", "walking/b.safetensors",
+    ]  # fmt: skip
+    second = converted(clips, tmp_path / "made")
+    assert second.kept == 3 and not second.made
+    assert len(second.clips) == 3 and second.clips[0].motion_class == "climbing"
+
+
+def test_what_has_changed_or_is_gone_is_converted_again(clips, tmp_path, humanoid):
+    made = tmp_path / "made"
+    converted(clips, made)
+    write_clip(clips / "walking" / "a.safetensors", random_clip(humanoid, 9, name="a", frames=7))
+    (made / "climbing" / "c.safetensors").unlink()
+    again = converted(clips, made)
+    assert again.kept == 1 and len(again.made) == 2
+    assert read_clip(made / "walking" / "a.safetensors", humanoid).num_frames == 7
+
+
+def test_broken_clips_are_refused_by_name_and_all_others_converted(clips, tmp_path):
+    (clips / "walking" / "a.safetensors").write_bytes(b"nothing")
+    outcome = converted(clips, tmp_path / "made")
+    assert len(outcome.made) == 2
+    ((name, reason),) = outcome.refused
+    assert name.endswith("a.safetensors") and "not a whole safetensors file" in reason
+    assert not (tmp_path / "made" / "walking" / "a.safetensors").exists()
+
+
+def test_files_that_no_conversion_made_are_never_written_over(clips, tmp_path):
+    mine = tmp_path / "made" / "walking" / "a.safetensors"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    outcome = converted(clips, tmp_path / "made")
+    assert mine.read_text() == "mine"
+    assert len(outcome.made) == 2 and "is there already" in outcome.refused[0][1]
+
+
+def test_of_two_sources_for_one_place_the_second_is_refused(tmp_path, humanoid, clips_folder):
+    name = "dec2024_teaser_717_1_opt_dm"
+    write_clips(tmp_path / "clips", humanoid, name)
+    shutil.copy(clips_folder / f"{name}.pkl", tmp_path / "clips")
+    outcome = converted(tmp_path / "clips", tmp_path / "made")
+    assert len(outcome.made) == 1
+    assert f"is what {tmp_path / 'clips' / name}.pkl was converted to" in outcome.refused[0][1]
+
+
+def test_a_folder_holds_one_format(clips, tmp_path):
+    converted(clips, tmp_path / "made")
+    with pytest.raises(UserError, match=r"holds a conversion to clips, not to glb; choose another folder"):
+        converted(clips, tmp_path / "made", "glb")
+
+
+def test_a_record_cut_short_and_what_a_killed_process_left_are_put_right(clips, tmp_path):
+    made = tmp_path / "made"
+    converted(clips, made)
+    record = made / RECORD
+    record.write_bytes(record.read_bytes()[:-20])
+    left_over = made / f".abc{UNFINISHED}"
+    left_over.mkdir()
+    (left_over / "half.safetensors").touch()
+    (made / "walking" / "b.safetensors").unlink()  # the last one, whose line is cut short
+    again = converted(clips, made)
+    assert again.kept == 2 and len(again.made) == 1 and not again.refused
+    assert not left_over.exists()
+    lines = record.read_text().splitlines()
+    assert len(lines) == 5 and json.loads(lines[-1])["source"].endswith("b.safetensors")
+    assert converted(clips, made).kept == 3
+
+
+def test_several_processes_make_what_one_makes(clips, tmp_path):
+    converted(clips, tmp_path / "one")
+    converted(clips, tmp_path / "two", processes=2)
+    for name in files_in(tmp_path / "one"):
+        if name.endswith(".safetensors"):
+            assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_a_full_disk_stops_the_conversion(clips, tmp_path, monkeypatch):
+    def full(*_: object) -> None:
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr("parc.exchange.converting._move", full)
+    with pytest.raises(OSError, match="No space left"):
+        converted(clips, tmp_path / "made")
+
+
+def test_a_destination_inside_the_source_is_not_looked_into(clips, tmp_path):
+    converted(clips, clips / "made")
+    assert len(converted(clips, clips / "made").clips) == 3
+
+
+def test_links_in_a_circle_end(clips, tmp_path):
+    (clips / "walking" / "loop").symlink_to(clips)
+    assert len(find_sources(clips, leave_out=tmp_path / "made").sources) == 3
+
+
+def test_nothing_known_is_refused_in_one_line(tmp_path):
+    (tmp_path / "notes.md").write_text("hello")
+    with pytest.raises(UserError, match="holds nothing that can be converted; expected clips"):
+        find_sources(tmp_path / "notes.md", leave_out=tmp_path / "made")
+    with pytest.raises(UserError, match="there is no such file or folder"):
+        find_sources(tmp_path / "nowhere", leave_out=tmp_path / "made")

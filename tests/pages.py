@@ -102,7 +102,8 @@ class Reader:
                     text = f"{text} {added}"
             if "parc.view" in text and "--html" not in text:
                 text = f"{BRIEFLY} {text} --no-browser"
-            text = f"{text} {FEW_CLIPS}" if re.search(r"experiment=(demo|small)", text) else text
+            own_clips = re.search(r"experiment=(demo|small)", text) and "dataset=" not in text
+            text = f"{text} {FEW_CLIPS}" if own_clips else text
             self._run(text.replace("PYTHONPATH=", "PYTHONPATH=$PYTHONPATH:"))
         self.done.add(step)
 

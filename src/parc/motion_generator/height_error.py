@@ -20,8 +20,8 @@ class HeightError:
     In clips a body has its right height over the ground from first to last. A model that has seen nothing else goes on at
     whatever height it is: errors add up from window to window, until its motions walk on air or in the ground.
 
-    Contact labels fade with the error that is left. A model that is told of whole contact in frames that are moved learns to label
-    feet in the air, and to let labelled feet slide; one that is told of none at all, to stand about where it should walk.
+    Contact labels fade with the error that is left. A model that is told of whole contact in frames that are moved learns to
+    label feet in the air, and to let labelled feet slide; one that is told of none at all, to stand about where it should walk.
 
     Attributes:
         chance: that a window has an error, 0..1.

@@ -139,8 +139,8 @@ def show_outcome(outcome: "Outcome", destination: Path, to: str, seconds: float)
     from parc.configuration.files import write_text_whole
 
     clips = [clip for conversion in outcome.made for clip in conversion.clips]
-    length = duration(sum(clip.seconds for clip in clips))
     if clips:
+        length = duration(sum(clip.seconds for clip in clips))
         what = "clips" if to == "clips" else f"motions in {to}"
         print(f"{destination}: {len(clips)} {what} ({length} of motion) made in {duration(seconds)}")
     if outcome.kept:

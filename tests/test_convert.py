@@ -35,7 +35,7 @@ def verb(tmp_path, monkeypatch, capfd):
 
 
 def test_the_help_names_every_format():
-    assert convert.FORMAT_NAMES == tuple(FORMATS)
+    assert tuple(FORMATS) == convert.FORMAT_NAMES
     assert all(f"  {name} " in convert.HELP for name in FORMATS)
 
 

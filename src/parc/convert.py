@@ -13,7 +13,7 @@ from parc.configuration.paths import expanded_home
 from parc.configuration.program import run_program
 
 if TYPE_CHECKING:
-    from parc.exchange.conversion_record import Conversion
+    from parc.exchange.conversion_record import MadeClip
     from parc.exchange.converting import Outcome
 
 HELP = """Convert motions, and what PARC keeps beside them; SOURCE is recognised by what it holds:
@@ -47,7 +47,6 @@ The same command goes on where it stopped, and converts again what has changed. 
 FORMAT_NAMES = ("clips", "parc", "mimickit", "protomotions", "mujoco", "bvh", "glb")
 PACKAGES = {"holosoma": "holosoma-retargeting==0.1.0", "deepmimic": "pybullet==3.2.7"}
 SHOWN_REFUSALS = 20
-REFUSED = "refused.txt"
 LEAST_WIDTH = 112  # letters of the table of measures
 
 
@@ -59,6 +58,7 @@ def main() -> int:
     if options.download:
         from parc.exchange.downloading import download
 
+        print(f"fetching {PACKAGES[options.download]} with pip: about 100 MB")
         source = download(PACKAGES[options.download], options.destination)
     from parc.exchange.models_and_configs import convert_model_or_config, is_model_or_config
 
@@ -86,7 +86,11 @@ def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
         help="in place of SOURCE: fetch the package that holds these motions with pip",
     )
     parser.add_argument(
-        "--processes", type=int, default=os.cpu_count() or 1, metavar="N", help="how many work (default: one a core)"
+        "--processes",
+        type=int,
+        default=len(os.sched_getaffinity(0)),
+        metavar="N",
+        help="how many work (default: one a core)",
     )
     parser.add_argument(
         "--character", default="humanoid.xml", metavar="FILE.xml", help="MJCF file of the clips' character"
@@ -110,33 +114,37 @@ def convert_motions(source: Path, options: argparse.Namespace) -> int:
 
     destination: Path = options.destination
     found = find_sources(source, leave_out=destination)
+    sources = list(found.sources.values())
     to = options.to or "clips"
-    if options.to is None and all(each.file.suffix == ".safetensors" for each in found.sources):
+    if options.to is None and all(each.file.suffix == ".safetensors" for each in sources):
         raise UserError(
             f"{source}: these are clips of ours; say what to make of them, --to {' or '.join(FORMAT_NAMES[1:])}"
         )
     print(f"{source}: {found.said}")
     started = time.monotonic()
-    bar = tqdm(total=len(found.sources), unit="file", disable=not sys.stderr.isatty(), dynamic_ncols=True)
-    processes = min(options.processes, found.worth_processes)
-    with bar:
-        outcome = convert(
-            found.sources,
-            destination,
-            to,
-            CharacterFile(options.character),
-            processes,
-            lambda done: bar.update(done - bar.n),
-        )
+    with tqdm(total=len(sources), unit="file", disable=not sys.stderr.isatty(), dynamic_ncols=True) as bar:
+        try:
+            outcome = convert(
+                sources,
+                found.refused,
+                destination,
+                to,
+                CharacterFile(options.character),
+                min(options.processes, found.worth_processes),
+                lambda done: bar.update(done - bar.n),
+            )
+        except KeyboardInterrupt:
+            print(f"{bar.n} of {len(sources)} are done; the same command goes on", file=sys.stderr)
+            raise
     show_outcome(outcome, destination, to, time.monotonic() - started)
-    if to == "clips" and outcome.made and not options.no_picture:
+    if to == "clips" and not options.no_picture:
         draw_fitted(outcome, destination, options.character)
     return EXIT_USER_ERROR if outcome.refused else 0
 
 
 def show_outcome(outcome: "Outcome", destination: Path, to: str, seconds: float) -> None:
     """Print what was made, how well it fits, and what was refused and why."""
-    from parc.configuration.files import write_text_whole
+    from parc.exchange.converting import REFUSED
 
     clips = [clip for conversion in outcome.made for clip in conversion.clips]
     if clips:
@@ -145,27 +153,24 @@ def show_outcome(outcome: "Outcome", destination: Path, to: str, seconds: float)
         print(f"{destination}: {len(clips)} {what} ({length} of motion) made in {duration(seconds)}")
     if outcome.kept:
         print(f"{destination}: {outcome.kept} sources were converted before, and have not changed")
-    show_measures(outcome.made)
-    list_of_refused = destination / REFUSED
-    list_of_refused.unlink(missing_ok=True)
+    if outcome.made:
+        show_measures(outcome.clips)
+    for _, reason in outcome.refused[:SHOWN_REFUSALS]:
+        print(f"refused: {as_one_line(reason)}", file=sys.stderr)
     if outcome.refused:
-        reasons = [as_one_line(reason) for _, reason in sorted(outcome.refused)]
-        write_text_whole(list_of_refused, "".join(f"{reason}\n" for reason in reasons))
-        for reason in reasons[:SHOWN_REFUSALS]:
-            print(f"refused: {reason}", file=sys.stderr)
-        more = len(reasons) - SHOWN_REFUSALS
-        rest = f"; {more} more in {list_of_refused}" if more > 0 else ""
-        print(f"{len(reasons)} refused, all others are converted{rest}", file=sys.stderr)
+        others = ", all others are converted" if outcome.made or outcome.kept else ""
+        more = f"; all of them: {destination / REFUSED}" if len(outcome.refused) > SHOWN_REFUSALS else ""
+        print(f"{len(outcome.refused)} refused{others}{more}", file=sys.stderr)
 
 
-def show_measures(made: "list[Conversion]") -> None:
+def show_measures(made: "list[MadeClip]") -> None:
     """Print how far each clip is off its source, where it was fitted, and the mean of all."""
     from rich.console import Console
     from rich.table import Table
 
     from parc.anim.mirror import without_mirror_images
 
-    clips = sorted((clip for each in made for clip in each.clips if clip.measures), key=lambda clip: clip.files[-1])
+    clips = sorted((clip for clip in made if clip.measures), key=lambda clip: clip.files[-1])
     originals = without_mirror_images(clips, lambda clip: str(Path(clip.files[-1]).with_suffix("")))
     if not originals:
         return
@@ -191,14 +196,15 @@ def draw_fitted(outcome: "Outcome", destination: Path, char_file: str) -> None:
     """Draw a contact sheet of the clips that were fitted to captured data, where there are any, and say where it is."""
     from parc.anim.dataset import ClipEntry
     from parc.anim.mjcf import CharacterFile
+    from parc.exchange.converting import SHEET
     from parc.pictures.contact_sheet import draw_contact_sheet, read_classes
 
     entries = [ClipEntry(destination / clip.files[-1], clip.motion_class) for clip in outcome.clips if clip.measures]
-    if not entries:
+    picture = destination / SHEET
+    if not entries or (picture.exists() and not outcome.made):
         return
     character = CharacterFile(char_file).read()
     clips_by_class, totals = read_classes(entries, character)
-    picture = destination / "contact_sheet.png"
     draw_contact_sheet(clips_by_class, character, picture, title=destination.resolve().name, totals=totals)
     print(f"contact sheet: {picture}")
 

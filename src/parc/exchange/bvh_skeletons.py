@@ -94,7 +94,7 @@ def skeleton_of(path: Path, names: list[str]) -> Skeleton:
 
 def _landmarks(path: Path, document: BvhDocument) -> dict[str, Float[Tensor, "frames 3"]]:
     """Return the positions of the landmarks, z up, 30 frames a second, from where the take begins, in the file's unit."""
-    names = [joint.name for joint in document.joints]
+    names = [joint.name.rpartition(":")[2] for joint in document.joints]  # without a namespace, as "mixamorig:"
     joint_of = skeleton_of(path, names).joint_of()
     fps = 1 / document.frame_time
     if _begins_with_rest_pose(document):

@@ -31,6 +31,7 @@ from parc.exchange.landmarks import scale_by_legs
 from parc.exchange.resampling import resampled
 from parc.exchange.source_files import file_names, read_file, read_text_file
 
+CLIMB_FOLDERS = "mocap_climb_seq_*"
 FPS_OF_TAKES = 120  # measured: see above
 JOINTS = 53
 # Where the landmarks are among the joints; the package's config_types/data_type.py names all of them.
@@ -65,26 +66,27 @@ class ClimbTake:
     positions: str
     boxes: tuple[str, ...]
 
+    @property
+    def file(self) -> Path:
+        """The file that changes when the take does: the wheel, or the positions."""
+        return self.source / self.positions if self.source.is_dir() else self.source
+
 
 def climb_takes(source: Path) -> list[ClimbTake]:
     """Return the takes of a wheel or folder, by name; none where it holds none. Their content is not read yet.
 
     Raises:
-        UserError: there is no such wheel or folder, it cannot be read, or a take has no boxes.
+        UserError: there is no such wheel or folder, or it cannot be read.
     """
     names = file_names(source)
     takes = []
     for name in names:
         path = PurePosixPath(name)
-        if path.match("mocap_climb_seq_*/*_joint_positions_*.npy") or path.match(
-            "mocap_climb_seq_*_joint_positions_*.npy"
+        if path.match(f"{CLIMB_FOLDERS}/*_joint_positions_*.npy") or path.match(
+            f"{CLIMB_FOLDERS}_joint_positions_*.npy"
         ):
             folder = path.parent / "box_models"
             boxes = tuple(box for box in names if PurePosixPath(box).parent == folder and box.endswith(".obj"))
-            if not 1 <= len(boxes) <= MOST_BOXES:
-                raise UserError(
-                    f"{source}: {folder} holds {len(boxes)} OBJ files, expected the boxes that {path.name} is on"
-                )
             takes.append(ClimbTake(source, path.name.partition("_joint_positions_")[0], name, boxes))
     return takes
 
@@ -100,8 +102,12 @@ def read_climb(take: ClimbTake, character: Character) -> list[ImportedClip]:
         character: the humanoid.
 
     Raises:
-        UserError: a file of the take is broken, or the character is none of ours.
+        UserError: the take has no boxes, a file of it is broken, or the character is none of ours.
     """
+    if not 1 <= len(take.boxes) <= MOST_BOXES:
+        raise UserError(
+            f"{take.file}: {len(take.boxes)} OBJ files in box_models beside {take.positions}, expected the boxes that it is on"
+        )
     landmarks = read_positions(take)
     scale = scale_by_legs(character, landmarks)
     landmarks = {name: places * scale for name, places in landmarks.items()}

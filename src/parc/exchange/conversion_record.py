@@ -1,4 +1,4 @@
-"""What a folder of converted motions keeps of how it was made: the same command goes on where it stopped."""
+"""What a folder of converted motions keeps of how it was made, so that the same command goes on where it stopped."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -12,6 +12,7 @@ from parc.configuration.errors import UserError
 from parc.configuration.files import unwritable
 
 RECORD = "conversion.jsonl"
+_CLAIM = "claims"  # key of a line that only says which files are about to be written
 
 
 @dataclass(frozen=True)
@@ -22,12 +23,14 @@ class MadeClip:
         files: relative to the destination, the main one last.
         motion_class: of the clip; empty where it has none.
         seconds: how long it is.
+        weight: sampling weight, where a manifest gave it one.
         measures: see `ImportedClip`.
     """
 
     files: list[str]
     motion_class: str
     seconds: float
+    weight: float | None
     measures: dict[str, float]
 
 
@@ -36,8 +39,8 @@ class Conversion:
     """What became of a source.
 
     Attributes:
-        source: its name.
-        stamp: size and time of change (ns) of its file.
+        source: its identity.
+        stamp: size and time of change (ns) of its file when it was read.
         clips: made of it.
     """
 
@@ -52,22 +55,17 @@ class Conversion:
 
 
 _CONVERSION = TypeAdapter(Conversion)
-
-
-def stamp_of(file: Path) -> list[int]:
-    """Return size and time of change (ns) of a file or folder: another one is converted again."""
-    status = file.stat()
-    return [status.st_size, status.st_mtime_ns]
+_CLAIMED = TypeAdapter(list[str])
 
 
 @dataclass
 class ConversionRecord:
-    """The conversions of a folder, one line each; what a killed process left half a line of counts as not there.
+    """The conversions of a folder, a line each; what a killed process left half a line of counts as not there.
 
     Attributes:
         folder: the destination.
-        conversions: by the names of their sources.
-        makers: the source of each file that was made.
+        conversions: by the identities of their sources.
+        makers: the source of each file that was made; of lists and pictures the empty text.
     """
 
     folder: Path
@@ -76,27 +74,30 @@ class ConversionRecord:
     _stream: IO[str] | None = None
 
     @classmethod
-    def opened(cls, folder: Path, to: str) -> "ConversionRecord":
+    def opened(cls, folder: Path, to: str, character: str) -> "ConversionRecord":
         """Open the record of a destination, which is begun where there is none.
 
         Args:
             folder: the destination.
             to: the format that is written.
+            character: digest of the character whose motions they are.
 
         Raises:
-            UserError: the folder holds a conversion to another format, or cannot be written.
+            UserError: the folder holds a conversion to another format or of another character, a file of this name that is no
+                record, or cannot be written.
         """
         record = cls(folder)
         path = folder / RECORD
-        header = {"made by": "parc convert", "to": to}
+        header = {"made by": "parc convert", "to": to, "character": character}
         try:
-            lines = path.read_text(encoding="utf-8", errors="replace").split("\n") if path.exists() else []
-            begun = _parsed(lines[0]) if lines else None
-            if begun is not None and begun != header:
-                found = begun.get("to") if isinstance(begun, dict) else None
-                raise UserError(
-                    f"{path}: the folder holds a conversion to {found}, not to {to}; choose another folder for this one"
-                )
+            text = path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+            lines = text.split("\n")
+            begun = _parsed(lines[0])
+            if begun is None and text and not json.dumps(header).startswith(text):
+                raise UserError(f"{path}: no record of a conversion; move it away, or choose another folder")
+            if isinstance(begun, dict) and begun != header:
+                what = f"to {begun.get('to')}, not to {to}" if begun.get("to") != to else "of another character"
+                raise UserError(f"{path}: the folder holds a conversion {what}; choose another folder for this one")
             for line in lines[1:]:
                 record._keep(_parsed(line))
             record._stream = path.open("a", encoding="utf-8")
@@ -118,22 +119,38 @@ class ConversionRecord:
         if self._stream is not None:
             self._stream.close()
 
-    def is_done(self, source: str, file: Path) -> bool:
-        """Say whether a source has been converted as it is now, and all that was made of it is there."""
+    def is_done(self, source: str, stamp: list[int] | None) -> bool:
+        """Say whether a source of this stamp has been converted, and all that was made of it is there."""
         conversion = self.conversions.get(source)
         return (
             conversion is not None
-            and conversion.stamp == stamp_of(file)
+            and conversion.stamp == stamp
             and all((self.folder / made).is_file() for made in conversion.files)
         )
 
-    def clips_of(self, source: str) -> list[MadeClip]:
-        """Return what was made of a source; nothing where it was never converted."""
-        conversion = self.conversions.get(source)
-        return [] if conversion is None else conversion.clips
+    def reason_to_refuse(self, file: str, source: str) -> str | None:
+        """Return why a file cannot be made of a source: it is another one's, or nobody's that is known here; None if it can."""
+        maker = self.makers.get(file)
+        if maker is None and (self.folder / file).exists():
+            return f"{self.folder / file} is there already, and no conversion's; rename one of them, or choose another folder"
+        if maker not in (None, source):
+            return (
+                f"{self.folder / file} is what {maker} was converted to; rename one of them, or choose another folder"
+            )
+        return None
+
+    def claim(self, files: list[str], source: str) -> None:
+        """Say that files are about to be made of a source: from now on they are this conversion's, and may be written over.
+
+        Raises:
+            UserError: the record cannot be written.
+        """
+        line = {_CLAIM: source, "files": files}
+        self._keep(line)
+        self._write(line)
 
     def add(self, conversion: Conversion) -> None:
-        """Add a conversion, before its files are moved into place: a file that is not in the record is somebody else's.
+        """Add a conversion whose files are in place.
 
         Raises:
             UserError: the record cannot be written.
@@ -142,12 +159,17 @@ class ConversionRecord:
         self._write(asdict(conversion))
 
     def _keep(self, content: Any) -> None:
+        source = content.get(_CLAIM) if isinstance(content, dict) else None
         try:
-            conversion = _CONVERSION.validate_python(content)
+            if isinstance(source, str):
+                self.makers |= dict.fromkeys(_CLAIMED.validate_python(content.get("files")), source)
+                self.conversions.pop(source, None)  # what it was before is being written over
+            else:
+                conversion = _CONVERSION.validate_python(content)
+                self.conversions[conversion.source] = conversion
+                self.makers |= dict.fromkeys(conversion.files, conversion.source)
         except ValidationError:
-            return
-        self.conversions[conversion.source] = conversion
-        self.makers |= dict.fromkeys(conversion.files, conversion.source)
+            pass
 
     def _write(self, content: dict[str, Any]) -> None:
         assert self._stream is not None

@@ -1,15 +1,17 @@
 """Converting many motions: in parallel, each whole or not at all, and none twice."""
 
+import hashlib
 import multiprocessing
 import os
 import shutil
+import signal
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 
 from filelock import Timeout
@@ -18,8 +20,9 @@ from parc.anim.character import Character
 from parc.anim.dataset import ClipEntry, clip_weights
 from parc.anim.mjcf import CharacterFile
 from parc.configuration.errors import UserError
-from parc.configuration.files import locked, unwritable
-from parc.exchange.conversion_record import Conversion, ConversionRecord, MadeClip, stamp_of
+from parc.configuration.files import locked, unwritable, write_text_whole
+from parc.configuration.messages import as_one_line
+from parc.exchange.conversion_record import Conversion, ConversionRecord, MadeClip
 from parc.exchange.formats import FORMATS
 from parc.exchange.imported_clip import ImportedClip
 from parc.exchange.sources import Source
@@ -27,6 +30,8 @@ from parc.exchange.sources import Source
 UNFINISHED = ".converting"  # suffix of the folders in which files are written before they are moved into place
 LOCK = ".convert.lock"
 DATASET = "motions.yaml"  # the list of all clips, for formats that have one
+REFUSED = "refused.txt"  # why sources were left out
+SHEET = "contact_sheet.png"  # of clips that were fitted
 
 
 @dataclass
@@ -36,7 +41,7 @@ class Outcome:
     Attributes:
         made: conversions of this call.
         kept: how many sources had been converted before.
-        clips: all that there are now of the sources, in their order.
+        clips: all that there are now in the destination.
         refused: names of sources that cannot be converted, and why.
     """
 
@@ -50,6 +55,7 @@ class Outcome:
 class _Written:
     """What a process has written of a source, in a folder of its own inside the destination, or why it has not."""
 
+    stamp: list[int] | None
     folder: Path | None
     clips: list[MadeClip]
     refused: str = ""
@@ -57,6 +63,7 @@ class _Written:
 
 def convert(
     sources: Sequence[Source],
+    refused: Sequence[tuple[str, str]],
     folder: Path,
     to: str,
     character: CharacterFile,
@@ -65,10 +72,12 @@ def convert(
 ) -> Outcome:
     """Convert sources into a folder; those that have been converted there before, and have not changed, are kept.
 
-    A source that is broken, or whose files would take the place of others, is left out, and said so in the outcome.
+    A source that is broken, or whose files would take the place of others, is left out, and said so in the outcome and in
+    `refused.txt`. What an earlier version of a source was converted to, and this one is not, is removed.
 
     Args:
         sources: what to convert.
+        refused: names of what was refused before it could be a source, and why.
         folder: the destination. Files in it that an earlier conversion did not make are never written over.
         to: the format to write, one of `FORMATS`.
         character: whose motions they are.
@@ -76,39 +85,69 @@ def convert(
         progress: called with the number of sources that are done.
 
     Raises:
-        UserError: the folder holds something else or cannot be written, another process converts into it, or a process was
-            killed.
+        UserError: the character cannot be read, the folder holds something else or cannot be written, another process converts
+            into it, or a process was killed.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise unwritable(folder, error) from error
+    read_character = character.read()
+    digest = hashlib.sha256(character.path.read_bytes()).hexdigest()
     outcome = Outcome()
     try:
-        with locked(folder / LOCK, timeout=0.0), ConversionRecord.opened(folder, to) as record:
-            for left_over in folder.glob(f".*{UNFINISHED}"):
-                shutil.rmtree(left_over, ignore_errors=True)
-            to_do = [source for source in sources if not record.is_done(source.name, source.file)]
+        folder.mkdir(parents=True, exist_ok=True)
+        with locked(folder / LOCK, timeout=0.0), ConversionRecord.opened(folder, to, digest) as record:
+            _claim_lists(record)
+            _remove_unfinished(folder)
+            to_do = [source for source in sources if not record.is_done(source.identity, source.stamp())]
             outcome.kept = len(sources) - len(to_do)
             progress(outcome.kept)
-            for source, written in _written(to_do, partial(_write, folder, to, character.path), processes):
-                _take_in(source, written, record, outcome)
-                progress(outcome.kept + len(outcome.made) + len(outcome.refused))
-            outcome.clips = [clip for source in sources for clip in record.clips_of(source.name)]
-            write_dataset = FORMATS[to].write_dataset
-            if write_dataset is not None and outcome.clips:
-                write_dataset(folder / DATASET, _weighted(folder, outcome.clips))
+            try:
+                for source, written in _written(
+                    to_do, partial(_write, folder, to, read_character, character), processes
+                ):
+                    _take_in(source, written, record, outcome)
+                    progress(outcome.kept + len(outcome.made) + len(outcome.refused))
+            finally:
+                _remove_unfinished(folder)
+            outcome.clips = [clip for conversion in record.conversions.values() for clip in conversion.clips]
+            outcome.refused = sorted([*refused, *outcome.refused])
+            _write_lists(folder, to, outcome)
     except Timeout as error:
         raise UserError(
             f"{folder}: another process converts into this folder; wait for it, or choose another"
         ) from error
+    except OSError as error:
+        raise unwritable(folder, error) from error
     return outcome
 
 
-def _weighted(folder: Path, clips: list[MadeClip]) -> list[ClipEntry]:
-    entries = [ClipEntry(folder / clip.files[-1], clip.motion_class) for clip in clips]
-    weights = clip_weights(entries, [clip.seconds for clip in clips])
-    return [replace(entry, weight=weight) for entry, weight in zip(entries, weights, strict=True)]
+def _claim_lists(record: ConversionRecord) -> None:
+    """Make the lists and the picture of a destination this conversion's.
+
+    Raises:
+        UserError: somebody else has a file of such a name there.
+    """
+    names = [DATASET, REFUSED, SHEET]
+    for name in names:
+        if reason := record.reason_to_refuse(name, ""):
+            raise UserError(reason)
+    if not all(name in record.makers for name in names):
+        record.claim(names, "")
+
+
+def _remove_unfinished(folder: Path) -> None:
+    for left_over in folder.glob(f".*{UNFINISHED}"):
+        shutil.rmtree(left_over, ignore_errors=True)
+
+
+def _write_lists(folder: Path, to: str, outcome: Outcome) -> None:
+    write_dataset = FORMATS[to].write_dataset
+    if write_dataset is not None and outcome.clips:
+        entries = [ClipEntry(folder / clip.files[-1], clip.motion_class, clip.weight) for clip in outcome.clips]
+        weights = clip_weights(entries, [clip.seconds for clip in outcome.clips])
+        weighted = [replace(entry, weight=weight) for entry, weight in zip(entries, weights, strict=True)]
+        write_dataset(folder / DATASET, weighted)
+    (folder / REFUSED).unlink(missing_ok=True)
+    if outcome.refused:
+        write_text_whole(folder / REFUSED, "".join(f"{as_one_line(reason)}\n" for _, reason in outcome.refused))
 
 
 def _written(
@@ -121,25 +160,30 @@ def _written(
         return
     # Started anew: a copy of a process that computes with several threads may wait for one of them forever.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context, initializer=_end_with_parent) as pool:
+    with ProcessPoolExecutor(processes, mp_context=context, initializer=_as_a_worker) as pool:
         at_work = {pool.submit(write, source): source for source in sources}
         try:
             for done in as_completed(at_work):
                 yield at_work[done], done.result()
-        except BrokenProcessPool as error:
-            raise UserError(
-                "a process that converted was killed (by the system, for want of memory?); what is done is kept, give the "
-                "same command again, with --processes 1"
-            ) from error
-        finally:
+        except BaseException as error:
+            # What is being converted is given up: a take may last a minute, and whoever stops this waits.
+            for process in multiprocessing.active_children():
+                process.kill()
             pool.shutdown(wait=False, cancel_futures=True)
+            if isinstance(error, BrokenProcessPool):
+                raise UserError(
+                    "a process that converted was killed (by the system, for want of memory?); what is done is kept, give the "
+                    "same command again, with --processes 1"
+                ) from error
+            raise
 
 
-def _end_with_parent() -> None:
-    """Have this process end when the one that started it does, however that ends, and compute with one thread."""
+def _as_a_worker() -> None:
+    """Have this process compute with one thread, and end when the one that started it does, however that ends."""
     import torch
 
     torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the one that started it
     parent = multiprocessing.parent_process()
     assert parent is not None
 
@@ -150,27 +194,24 @@ def _end_with_parent() -> None:
     threading.Thread(target=wait_for_it, daemon=True).start()
 
 
-@lru_cache(maxsize=1)
-def _character(path: Path) -> Character:
-    return CharacterFile(str(path)).read()
-
-
-def _write(folder: Path, to: str, character: Path, source: Source) -> _Written:
+def _write(folder: Path, to: str, character: Character, file: CharacterFile, source: Source) -> _Written:
     """Read a source and write its clips into a folder of its own inside the destination.
 
     Raises:
         UserError: nothing can be written.
     """
+    stamp = source.stamp()
     try:
-        clips = source.read(_character(character))
-    except UserError as error:
-        return _Written(None, [], str(error))
+        clips = source.read(character)
     except OSError as error:
-        return _Written(None, [], f"{source.name}: cannot be read ({error.strerror or error})")
+        return _Written(stamp, None, [], f"{source.name}: cannot be read ({error.strerror or error})")
+    except Exception as error:  # one file of thousands never stops the others
+        kind = "" if isinstance(error, UserError) else f"cannot be read ({type(error).__name__}) "
+        return _Written(stamp, None, [], _named(source, f"{kind}{error}"))
     part = None
     try:
         part = Path(tempfile.mkdtemp(prefix=".", suffix=UNFINISHED, dir=folder))
-        return _Written(part, [_write_clip(part, source, each, to, CharacterFile(str(character))) for each in clips])
+        return _Written(stamp, part, [_write_clip(part, source, each, to, file) for each in clips])
     except (UserError, OSError) as error:
         if part is not None:
             shutil.rmtree(part, ignore_errors=True)
@@ -178,36 +219,43 @@ def _write(folder: Path, to: str, character: Path, source: Source) -> _Written:
             raise unwritable(folder, error) from error
         if isinstance(error.__cause__, OSError):  # a full disk, which is no fault of the motion
             raise
-        return _Written(None, [], f"{source.name}: {str(error).removeprefix(f'{source.name}: ')}")
+        return _Written(stamp, None, [], _named(source, str(error)))
+
+
+def _named(source: Source, reason: str) -> str:
+    return reason if reason.startswith(str(source.file)) else f"{source.name}: {reason}"
 
 
 def _write_clip(part: Path, source: Source, imported: ImportedClip, to: str, character: CharacterFile) -> MadeClip:
+    for name in (imported.motion_class, imported.clip.name):
+        if name and (Path(name).name != name or name.startswith(".")):
+            raise UserError(f"{name!r} cannot be the name of a file or folder here; rename it")
     place = str(Path(source.folder, imported.motion_class))
     (part / place).mkdir(parents=True, exist_ok=True)
     files = FORMATS[to].write(part, place, imported.clip, character)
     motion_class = imported.motion_class or Path(source.folder).name
     names = [str(file.relative_to(part)) for file in files]
-    return MadeClip(names, motion_class, imported.clip.seconds, imported.measures)
+    return MadeClip(names, motion_class, imported.clip.seconds, source.weight, imported.measures)
 
 
 def _take_in(source: Source, written: _Written, record: ConversionRecord, outcome: Outcome) -> None:
     """Move what was written of a source into place, where that is free."""
-    if written.folder is None:
+    if written.folder is None or written.stamp is None:
         outcome.refused.append((source.name, written.refused))
         return
-    conversion = Conversion(source.name, stamp_of(source.file), written.clips)
+    conversion = Conversion(source.identity, written.stamp, written.clips)
+    reasons = [record.reason_to_refuse(file, source.identity) for file in conversion.files]
+    if reason := next(filter(None, reasons), None):
+        outcome.refused.append((source.name, f"{source.name}: {reason}"))
+        return
+    earlier = [file for file, maker in record.makers.items() if maker == source.identity]
+    record.claim(conversion.files, source.identity)
     for file in conversion.files:
-        maker = record.makers.get(file)
-        if maker not in (None, source.name) or (maker is None and (record.folder / file).exists()):
-            other = f"is what {maker} was converted to" if maker else "is there already, and no conversion's"
-            reason = f"{source.name}: {record.folder / file} {other}; rename one of them, or choose another folder"
-            outcome.refused.append((source.name, reason))
-            break
-    else:
-        record.add(conversion)
-        for file in conversion.files:
-            _move(written.folder / file, record.folder / file)
-        outcome.made.append(conversion)
+        _move(written.folder / file, record.folder / file)
+    for file in set(earlier) - set(conversion.files):
+        (record.folder / file).unlink(missing_ok=True)
+    record.add(conversion)
+    outcome.made.append(conversion)
     shutil.rmtree(written.folder, ignore_errors=True)
 
 

@@ -136,7 +136,7 @@ def _read_rows(where: str, text: str) -> tuple[Float[Tensor, "rows numbers"], bo
             raise UserError(
                 f"{where}: row {number} of Frames has {found}, expected the {NUMBERS} of humanoid3d; other skeletons are not read"
             )
-        if not all(type(value) in (int, float) and math.isfinite(value) and abs(value) <= FARTHEST for value in row):
+        if not all(type(value) in (int, float) and abs(value) <= FARTHEST for value in row):
             raise UserError(
                 f"{where}: row {number} of Frames holds what is no number up to {FARTHEST:.0f}, expected metres and radians"
             )

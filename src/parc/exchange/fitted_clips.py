@@ -11,6 +11,7 @@ from parc.anim.contact_labels import with_contacts_from_geometry
 from parc.anim.mirror import mirror_clip
 from parc.anim.motion_clip import LoopMode, MotionClip
 from parc.anim.surface_points import surface_points
+from parc.configuration.errors import UserError
 from parc.exchange.clip_measures import measured
 from parc.exchange.cutting import cut_where_standing
 from parc.exchange.fitting import fit_positions, landmark_errors
@@ -19,6 +20,8 @@ from parc.exchange.imported_clip import ImportedClip
 from parc.exchange.landmarks import SIDES
 from parc.exchange.resampling import FPS
 from parc.terrain.heightfield import Heightfield, cropped
+
+WORST_FIT = 0.2  # metres
 
 
 def clips_of_take(
@@ -35,10 +38,16 @@ def clips_of_take(
         character: the humanoid.
 
     Raises:
-        UserError: the character is none of ours, or landmarks are missing or no numbers.
+        UserError: the character is none of ours, landmarks are missing or no numbers, or no pose of ours is near them.
     """
     fitted = fit_positions(character, landmarks, FPS, terrain)
     errors = landmark_errors(character, fitted, landmarks)
+    error = float(torch.stack(list(errors.values())).mean())
+    if error > WORST_FIT:
+        raise UserError(
+            f"joints are {100 * error:.0f} cm from where they were captured on average, expected at most "
+            f"{100 * WORST_FIT:.0f} cm; are these the joints of a person?"
+        )
     whole = MotionClip(name=name, **vars(fitted), fps=FPS, loop_mode=LoopMode.CLAMP, terrain=terrain)
     whole = with_contacts_from_geometry(whole, character, surface_points(character))
     imported = []

@@ -19,6 +19,7 @@ from parc.anim.character import Character
 from parc.anim.dataset import ClipEntry
 from parc.anim.mjcf import CharacterFile
 from parc.anim.motion_clip import LoopMode, MotionClip
+from parc.configuration.files import write_text_whole
 from parc.exchange.mujoco_scene import MARGIN, REACH
 from parc.terrain.merged_boxes import merged_boxes
 
@@ -70,7 +71,7 @@ def write_mimickit_dataset(path: Path, motions: list[ClipEntry]) -> None:
     """
     named = [(motion.path.relative_to(path.parent).as_posix(), motion.weight) for motion in motions]
     content = [{"file": _found_at(PLACE, name), "weight": weight} for name, weight in named]
-    path.write_text(yaml.safe_dump({"motions": content}, sort_keys=False, default_flow_style=None), encoding="utf-8")
+    write_text_whole(path, yaml.safe_dump({"motions": content}, sort_keys=False, default_flow_style=None))
 
 
 def _motion(clip: MotionClip, character: Character) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """What PARC keeps beside its motions, in and out: trained models, and the settings of runs."""
 
+import re
+import shlex
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -22,6 +24,7 @@ from parc.exchange.parc_model import (
 )
 from parc.motion_generator.checkpoint import is_of_parc
 from parc.motion_generator.checkpoint_files import FINAL_CHECKPOINT, checkpoint_files
+from parc.motion_generator.features import STATISTICS_FILE
 
 EXPERIMENTS = "experiment"  # folder of the experiments, in one that --config-dir takes
 
@@ -56,14 +59,14 @@ def convert_model_or_config(path: Path, folder: Path, to: str | None) -> list[st
             raise UserError(f"--to {to}: {path} is a model of PARC's, which becomes one of ours; leave --to out")
         model = read_parc_model(path)
         _write(folder, lambda part: write_model_from_parc(part, model))
+        statistics, checkpoint = (shlex.quote(str(folder / name)) for name in (STATISTICS_FILE, FINAL_CHECKPOINT))
         return [
-            f"{folder}: a model of ours; python -m parc.generate model_path={folder} generates with it, and",
-            f"iteration.input_model_path={folder}/{FINAL_CHECKPOINT} iteration.sampler_stats_filepath={folder}/sampler_stats.txt "
-            "starts a training from it",
+            f"{folder}: a model of ours; python -m parc.generate model_path={shlex.quote(str(folder))} generates with it, and",
+            f"iteration.input_model_path={checkpoint} iteration.sampler_stats_filepath={statistics} starts a training from it",
         ]
+    ours = read_model_for_parc(path)
     if to != "parc":
         raise UserError(f"{path}: a model of ours; say what to make of it, --to parc")
-    ours = read_model_for_parc(path)
     _write(folder, lambda part: write_model_for_parc(part, ours))
     return [f"{folder}: the model in PARC's layout, {FINAL_CHECKPOINT}, and its statistics"]
 
@@ -78,7 +81,7 @@ def _convert_config(path: Path, folder: Path) -> list[str]:
         raise UserError(
             f"{path}: neither a manifest nor a config of PARC's; expected motions, or settings of its training or kin_gen"
         )
-    name = path.stem
+    name = re.sub(r"\W+", "_", path.stem)  # as an override can name it
 
     def write(part: Path) -> list[Path]:
         file = part / EXPERIMENTS / f"{name}.yaml"
@@ -87,7 +90,10 @@ def _convert_config(path: Path, folder: Path) -> list[str]:
         return [file]
 
     _write(folder, write)
-    return [*experiment.without_counterpart, f"to run it: python -m parc.{command.format(folder, name)}"]
+    return [
+        *experiment.without_counterpart,
+        f"to run it: python -m parc.{command.format(shlex.quote(str(folder)), name)}",
+    ]
 
 
 def _write(folder: Path, write: Callable[[Path], list[Path]]) -> None:

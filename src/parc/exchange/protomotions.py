@@ -1,5 +1,6 @@
 """Clips for ProtoMotions, which trains trackers: motions as tensors, and the ground as the heightfield that it is."""
 
+import io
 import math
 from pathlib import Path
 from typing import Any
@@ -43,8 +44,10 @@ def write_protomotions(folder: Path, clip: MotionClip, character: CharacterFile)
         "origin": origin,
     }
     terrain, motion = folder / f"{clip.name}_terrain.pt", folder / f"{clip.name}.motion"
-    torch.save(ground, terrain)
-    torch.save(_motion(clip, bodies, moved, body_rot), motion)
+    for file, content in ((terrain, ground), (motion, _motion(clip, bodies, moved, body_rot))):
+        stream = io.BytesIO()  # torch tells no full disk from other faults
+        torch.save(content, stream)
+        file.write_bytes(stream.getvalue())
     return [terrain, motion]
 
 

@@ -1,6 +1,7 @@
 """Files of a downloaded package: inside its wheel, which is never unpacked, or in a folder."""
 
 import zipfile
+import zlib
 from pathlib import Path
 
 from parc.configuration.errors import UserError
@@ -52,7 +53,7 @@ def read_file(source: Path, name: str, largest: int) -> bytes:
             return (source / name).read_bytes()
         with zipfile.ZipFile(source) as archive, archive.open(name) as stream:
             content = stream.read(largest + 1)
-    except (zipfile.BadZipFile, KeyError, NotImplementedError, RuntimeError, EOFError) as error:
+    except (zipfile.BadZipFile, zlib.error, KeyError, NotImplementedError, RuntimeError, EOFError) as error:
         raise UserError(f"{source}: {name} cannot be read from it ({error}); download it again") from error
     except OSError as error:
         raise UserError(f"{source}: {name} cannot be read ({error.strerror or error})") from error

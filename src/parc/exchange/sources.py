@@ -13,18 +13,33 @@ class Source:
     """One unit of work: it is converted whole, refused whole, and not converted again while its file stays as it is.
 
     Attributes:
-        file: that it is read from, or the folder.
+        file: that it is read from.
         part: which take of an archive it is; empty where a file is one motion.
         folder: where what is made of it goes, relative to the destination; a class that its reader finds is a folder below.
         read: reads it, in whichever process; raises `UserError` where it is broken.
+        weight: sampling weight that a manifest gives it.
     """
 
     file: Path
     part: str
     folder: str
     read: Callable[[Character], list[ImportedClip]]
+    weight: float | None = None
 
     @property
     def name(self) -> str:
-        """What it is called in messages, and known by when a conversion goes on."""
+        """What it is called in messages."""
         return f"{self.file}: {self.part}" if self.part else str(self.file)
+
+    @property
+    def identity(self) -> str:
+        """What it is known by when a conversion goes on, from wherever it is named."""
+        return f"{self.file.resolve()}: {self.part}" if self.part else str(self.file.resolve())
+
+    def stamp(self) -> list[int] | None:
+        """Return size and time of change (ns) of its file: another one is converted again. None where it cannot be looked at."""
+        try:
+            status = self.file.stat()
+        except OSError:
+            return None
+        return [status.st_size, status.st_mtime_ns]

@@ -1,5 +1,6 @@
 """The verb `python -m parc.convert`: motions, models and settings, as a person gives them."""
 
+import logging
 import shutil
 import subprocess
 import sys
@@ -20,6 +21,9 @@ RUN_OF_VERSION_1 = Path(__file__).parent / "runs_of_version_1/data/iter1/p1_trai
 @pytest.fixture
 def verb(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
+    logger = logging.getLogger("parc")
+    for name, value in (("handlers", []), ("propagate", logger.propagate), ("level", logger.level)):
+        monkeypatch.setattr(logger, name, value)  # set by the command, and set back after the test
 
     def run(*arguments: object) -> Answer:
         monkeypatch.setattr(sys, "argv", ["convert.py", *map(str, arguments)])

@@ -121,7 +121,13 @@ def convert_motions(source: Path, options: argparse.Namespace) -> int:
             f"{source}: these are clips of ours; say what to make of them, --to {' or '.join(FORMAT_NAMES[1:])}"
         )
     print(f"{source}: {found.said}")
-    started = time.monotonic()
+    started, done = time.monotonic(), 0
+
+    def show(count: int) -> None:
+        nonlocal done
+        done = count
+        bar.update(count - bar.n)
+
     with tqdm(total=len(sources), unit="file", disable=not sys.stderr.isatty(), dynamic_ncols=True) as bar:
         try:
             outcome = convert(
@@ -131,10 +137,10 @@ def convert_motions(source: Path, options: argparse.Namespace) -> int:
                 to,
                 CharacterFile(options.character),
                 min(options.processes, found.worth_processes),
-                lambda done: bar.update(done - bar.n),
+                show,
             )
         except KeyboardInterrupt:
-            print(f"{bar.n} of {len(sources)} are done; the same command goes on", file=sys.stderr)
+            print(f"{done} of {len(sources)} are done; the same command goes on", file=sys.stderr)
             raise
     show_outcome(outcome, destination, to, time.monotonic() - started)
     if to == "clips" and not options.no_picture:

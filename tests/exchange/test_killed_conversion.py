@@ -67,3 +67,18 @@ def test_a_tree_with_damaged_clips_killed_half_way_is_finished_by_the_same_comma
     assert kept >= len(before) - 2  # those that were being moved
     assert len((destination / "refused.txt").read_text().splitlines()) == DAMAGED
     assert not list(destination.glob(".*.converting"))
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_it_at_once_and_leaves_nothing_half_written(tree, tmp_path):
+    destination = tmp_path / "made"
+    process = started(tree, destination)
+    while len(made_in(destination)) < 50:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "Traceback" not in err, err
+    assert err.endswith(f"of {CLIPS} are done; the same command goes on\ninterrupted\n")
+    assert not list(destination.glob(".*.converting"))

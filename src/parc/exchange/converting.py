@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 from filelock import Timeout
@@ -88,7 +88,7 @@ def convert(
         UserError: the character cannot be read, the folder holds something else or cannot be written, another process converts
             into it, or a process was killed.
     """
-    read_character = character.read()
+    _character_of(character.path)  # which tells at once whether it can be read
     digest = hashlib.sha256(character.path.read_bytes()).hexdigest()
     outcome = Outcome()
     try:
@@ -100,9 +100,7 @@ def convert(
             outcome.kept = len(sources) - len(to_do)
             progress(outcome.kept)
             try:
-                for source, written in _written(
-                    to_do, partial(_write, folder, to, read_character, character), processes
-                ):
+                for source, written in _written(to_do, partial(_write, folder, to, character.path), processes):
                     _take_in(source, written, record, outcome)
                     progress(outcome.kept + len(outcome.made) + len(outcome.refused))
             finally:
@@ -194,7 +192,13 @@ def _as_a_worker() -> None:
     threading.Thread(target=wait_for_it, daemon=True).start()
 
 
-def _write(folder: Path, to: str, character: Character, file: CharacterFile, source: Source) -> _Written:
+@lru_cache(maxsize=1)
+def _character_of(path: Path) -> Character:
+    """Read a character, once a process: tensors are better not handed from one to another."""
+    return CharacterFile(str(path)).read()
+
+
+def _write(folder: Path, to: str, character: Path, source: Source) -> _Written:
     """Read a source and write its clips into a folder of its own inside the destination.
 
     Raises:
@@ -202,7 +206,7 @@ def _write(folder: Path, to: str, character: Character, file: CharacterFile, sou
     """
     stamp = source.stamp()
     try:
-        clips = source.read(character)
+        clips = source.read(_character_of(character))
     except OSError as error:
         return _Written(stamp, None, [], f"{source.name}: cannot be read ({error.strerror or error})")
     except Exception as error:  # one file of thousands never stops the others
@@ -211,7 +215,7 @@ def _write(folder: Path, to: str, character: Character, file: CharacterFile, sou
     part = None
     try:
         part = Path(tempfile.mkdtemp(prefix=".", suffix=UNFINISHED, dir=folder))
-        return _Written(stamp, part, [_write_clip(part, source, each, to, file) for each in clips])
+        return _Written(stamp, part, [_write_clip(part, source, each, to, character) for each in clips])
     except (UserError, OSError) as error:
         if part is not None:
             shutil.rmtree(part, ignore_errors=True)
@@ -226,13 +230,13 @@ def _named(source: Source, reason: str) -> str:
     return reason if reason.startswith(str(source.file)) else f"{source.name}: {reason}"
 
 
-def _write_clip(part: Path, source: Source, imported: ImportedClip, to: str, character: CharacterFile) -> MadeClip:
+def _write_clip(part: Path, source: Source, imported: ImportedClip, to: str, character: Path) -> MadeClip:
     for name in (imported.motion_class, imported.clip.name):
         if name and (Path(name).name != name or name.startswith(".")):
             raise UserError(f"{name!r} cannot be the name of a file or folder here; rename it")
     place = str(Path(source.folder, imported.motion_class))
     (part / place).mkdir(parents=True, exist_ok=True)
-    files = FORMATS[to].write(part, place, imported.clip, character)
+    files = FORMATS[to].write(part, place, imported.clip, CharacterFile(str(character)))
     motion_class = imported.motion_class or Path(source.folder).name
     names = [str(file.relative_to(part)) for file in files]
     return MadeClip(names, motion_class, imported.clip.seconds, source.weight, imported.measures)

@@ -200,8 +200,8 @@ def test_a_list_of_clips_has_those_of_earlier_calls_and_weights_of_manifests(cli
     converted(manifest, tmp_path / "made", "parc")
     converted(clips / "climbing", tmp_path / "made", "parc")
     listed = yaml.safe_load((tmp_path / "made" / DATASET).read_text())["motions"]
-    assert [motion["file"] for motion in listed] == ["walks/a.pkl", "c.pkl"]
-    assert listed[0]["weight"] == 7
+    assert [motion["file"] for motion in listed] == ["c.pkl", "walks/a.pkl"]
+    assert listed[1]["weight"] == 7
 
 
 def test_nothing_is_written_beside_the_destination(tmp_path, monkeypatch):

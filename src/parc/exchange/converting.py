@@ -105,7 +105,8 @@ def convert(
                     progress(outcome.kept + len(outcome.made) + len(outcome.refused))
             finally:
                 _remove_unfinished(folder)
-            outcome.clips = [clip for conversion in record.conversions.values() for clip in conversion.clips]
+            clips = [clip for conversion in record.conversions.values() for clip in conversion.clips]
+            outcome.clips = sorted(clips, key=lambda clip: clip.files[-1])
             outcome.refused = sorted([*refused, *outcome.refused])
             _write_lists(folder, to, outcome)
     except Timeout as error:

@@ -170,9 +170,11 @@ def test_what_are_no_positions_is_refused(tmp_path, capsys, content, message):
     assert "code has run" not in capsys.readouterr().out
 
 
-def test_takes_without_boxes_and_broken_wheels_are_refused(tmp_path):
-    with pytest.raises(UserError, match="holds 0 OBJ files"):
-        climb_takes(write_take(tmp_path / "bare", b""))
+def test_takes_without_boxes_and_broken_wheels_are_refused(tmp_path, humanoid):
+    """A take without boxes is listed, and refused when it is read, so that it stops no others."""
+    (take,) = climb_takes(write_take(tmp_path / "bare", b""))
+    with pytest.raises(UserError, match="0 OBJ files in box_models beside"):
+        read_climb(take, humanoid)
     broken = tmp_path / "broken.whl"
     broken.write_bytes(b"PK\x03\x04 and no more")
     with pytest.raises(UserError, match="not a whole wheel"):

@@ -237,3 +237,12 @@ def test_another_character_needs_another_folder(clips, tmp_path):
     sources = list(find_sources(clips, leave_out=tmp_path / "made").sources.values())
     with pytest.raises(UserError, match="holds a conversion of another character"):
         convert(sources, [], tmp_path / "made", "clips", CharacterFile(str(other)), 1, lambda done: None)
+
+
+def test_clips_of_a_manifest_without_classes_keep_the_folders_they_lie_in(clips, tmp_path):
+    (tmp_path / "all.yaml").write_text(
+        "motions: [{file: clips/walking/a.safetensors}, {file: clips/climbing/c.safetensors}]"
+    )
+    converted(tmp_path / "all.yaml", tmp_path / "made")
+    assert (tmp_path / "made" / "walking" / "a.safetensors").is_file()
+    assert (tmp_path / "made" / "climbing" / "c.safetensors").is_file()

@@ -25,7 +25,7 @@ from parc.configuration.messages import as_one_line
 from parc.exchange.conversion_record import Conversion, ConversionRecord, MadeClip
 from parc.exchange.formats import FORMATS
 from parc.exchange.imported_clip import ImportedClip
-from parc.exchange.sources import Source
+from parc.exchange.sources import Source, can_be_a_name
 
 UNFINISHED = ".converting"  # suffix of the folders in which files are written before they are moved into place
 LOCK = ".convert.lock"
@@ -233,7 +233,7 @@ def _named(source: Source, reason: str) -> str:
 
 def _write_clip(part: Path, source: Source, imported: ImportedClip, to: str, character: Path) -> MadeClip:
     for name in (imported.motion_class, imported.clip.name):
-        if name and (Path(name).name != name or name.startswith(".")):
+        if name and not can_be_a_name(name):
             raise UserError(f"{name!r} cannot be the name of a file or folder here; rename it")
     place = str(Path(source.folder, imported.motion_class))
     (part / place).mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ from parc.exchange.bvh_skeletons import read_bvh
 from parc.exchange.captured_climbs import CLIMB_FOLDERS, climb_takes, read_climb
 from parc.exchange.deepmimic import DEEPMIMIC_NAMES, deepmimic_takes, read_deepmimic, read_deepmimic_take
 from parc.exchange.imported_clip import ImportedClip
-from parc.exchange.sources import Source
+from parc.exchange.sources import Source, can_be_a_name
 
 ARCHIVE_SUFFIXES = (".whl", ".zip")
 CLIPS_WORTH_A_PROCESS = 100
@@ -140,7 +140,7 @@ def _clip(entry: ClipEntry, folder: str) -> Source:
 def _folder_of(entry: ClipEntry) -> str:
     """Return the folder for a clip of a manifest: its class, where that can be a folder's name."""
     name = entry.motion_class
-    return name if Path(name).name == name and not name.startswith(".") else entry.path.resolve().parent.name
+    return name if can_be_a_name(name) else entry.path.resolve().parent.name
 
 
 def _read_clip(path: Path, character: Character) -> list[ImportedClip]:

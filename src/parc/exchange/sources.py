@@ -8,6 +8,11 @@ from parc.anim.character import Character
 from parc.exchange.imported_clip import ImportedClip
 
 
+def can_be_a_name(name: str) -> bool:
+    """Say whether a file or folder inside another one can be called so; hidden ones are a conversion's own."""
+    return bool(name) and Path(name).name == name and not name.startswith(".")
+
+
 @dataclass(frozen=True)
 class Source:
     """One unit of work: it is converted whole, refused whole, and not converted again while its file stays as it is.

@@ -32,6 +32,17 @@ class BodyPoints:
         matrices = roma.unitquat_to_rotmat(body_rot)[..., self.bodies, :, :]
         return body_pos[..., self.bodies, :] + (matrices @ self.points[..., None])[..., 0]
 
+    def middles(
+        self,
+        bodies: Int[Tensor, " some"],
+        body_pos: Float[Tensor, "*batch bodies 3"],
+        body_rot: Float[Tensor, "*batch bodies 4"],
+    ) -> Float[Tensor, "*batch some 3"]:
+        """Return where the middle of some bodies' points is: that of a foot stays where it is when the foot turns."""
+        middles = torch.stack([self.points[self.bodies == body].mean(0) for body in bodies])
+        middles = middles.expand(*body_pos.shape[:-2], -1, 3)
+        return body_pos[..., bodies, :] + roma.quat_action(body_rot[..., bodies, :], middles)
+
     def to(self, device: torch.device | str) -> "BodyPoints":
         """Return these points on `device`."""
         return BodyPoints(self.points.to(device), self.bodies.to(device))

@@ -13,7 +13,7 @@ from parc.anim.surface_points import BodyPoints
 from parc.evaluation.metrics import MOTION_METRICS
 from parc.evaluation.settings import CleanMotion
 from parc.motion_synthesis.candidates import Candidates
-from parc.motion_synthesis.motion_measures import FLOATING, IN_CONTACT, middles_of, summed_measures
+from parc.motion_synthesis.motion_measures import FLOATING, IN_CONTACT, summed_measures
 from parc.motion_synthesis.quality import FrameQuality, quality_of_frames, summed_quality
 from parc.motion_synthesis.selection import Selection
 from parc.terrain.heightfield import Heightfields
@@ -106,7 +106,7 @@ def label_accuracy(
     exists = motions.exists[..., None]
     is_labelled = (motions.frames.contacts[..., bodies] > IN_CONTACT) & exists
     is_near = (torch.maximum(frames.distances, frames.depths)[..., bodies] <= FLOATING) & exists
-    speed = middles_of(frames, bodies, surface).diff(dim=1).norm(dim=-1) * fps
+    speed = surface.middles(bodies, frames.body_pos, frames.body_rot).diff(dim=1).norm(dim=-1) * fps
     stands = is_near[:, :-1] & (speed < SLOW) & exists[:, 1:]
     return _share(is_near, is_labelled), _share(is_labelled[:, :-1], stands)
 

@@ -1,6 +1,7 @@
 """How clean a clip is that was made from captured data."""
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from parc.anim.character import Character
@@ -24,24 +25,22 @@ def measured(clip: MotionClip, character: Character) -> dict[str, float]:
     body_pos, body_rot = character.forward_kinematics(clip.root_pos, clip.root_rot, clip.joint_rot)
     points = surface_points(character)
     terrains = laid_end_to_end([clip.terrain])
-    depths, middles = [], []
+    depths = []
     for some in torch.arange(clip.num_frames).split(FRAMES_AT_ONCE):
         places = points.placed(body_pos[some], body_rot[some])
         depths.append(-signed_distance_below_ground(places, terrains, torch.zeros(len(some), dtype=torch.long)).amin(1))
-        sums = places.new_zeros(len(some), character.num_bodies, 3).index_add(1, points.bodies, places)
-        middles.append(sums / torch.bincount(points.bodies)[:, None])
+    feet = [index for index, name in enumerate(character.body_names) if name.endswith("_foot")]
+    middles = points.middles(torch.tensor(feet), body_pos, body_rot)
     jerk = body_pos.diff(n=3, dim=0).norm(dim=-1) * clip.fps**3
     return {
-        "slide (cm/s)": 100 * _slide(clip, character, torch.cat(middles)),
+        "slide (cm/s)": 100 * _slide(clip.contacts[:, feet] >= IN_CONTACT, middles) * clip.fps,
         "deepest (cm)": 100 * float(torch.cat(depths).max()),
         "jerk (km/s3)": float(jerk.max()) / 1000 if len(jerk) else 0.0,
     }
 
 
-def _slide(clip: MotionClip, character: Character, middles: Tensor) -> float:
-    """Return the mean speed of feet in contact, metres/s; 0 where none is."""
-    feet = [index for index, name in enumerate(character.body_names) if name.endswith("_foot")]
-    stands = clip.contacts[:, feet] >= IN_CONTACT
+def _slide(stands: Bool[Tensor, "frames feet"], middles: Float[Tensor, "frames feet 3"]) -> float:
+    """Return the mean step of feet that stand, metres; 0 where none does."""
     both = stands[1:] & stands[:-1]
-    steps = middles[:, feet].diff(dim=0).norm(dim=-1)[both]
-    return float(steps.mean()) * clip.fps if len(steps) else 0.0
+    steps = middles.diff(dim=0).norm(dim=-1)[both]
+    return float(steps.mean()) if len(steps) else 0.0

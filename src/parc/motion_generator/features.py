@@ -19,12 +19,8 @@ from parc.configuration.files import read_text, read_yaml, write_text_whole
 from parc.configuration.schema import Settings
 
 STATISTICS_FILE = "sampler_stats.txt"  # of a run, in its folder
-WINDOW_SETTINGS = (
-    "num_frames",
-    "num_previous_states",
-    "fps",
-    "relative_z_style",
-)  # of samplers, that statistics depend on
+# Settings of samplers that statistics depend on.
+WINDOW_SETTINGS = ("num_frames", "num_previous_states", "fps", "relative_z_style")
 SMALLEST_STD = 1e-5
 FROM_SCRATCH = "to train from scratch, give iteration.input_model_path=null iteration.sampler_stats_filepath=null"
 

@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import roma
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from parc.anim.character import Character
@@ -89,19 +88,10 @@ def _slide(
     surface: BodyPoints,
 ) -> Float[Tensor, " batch"]:
     """Return the mean step along the ground of bodies in contact, metres."""
-    places = middles_of(frames, of_bodies, surface)
+    places = surface.middles(of_bodies, frames.body_pos, frames.body_rot)
     both = in_contact[:, 1:] & in_contact[:, :-1]
     steps = places[..., :2].diff(dim=1).norm(dim=-1).where(both, 0.0)
     return steps.sum((1, 2)) / both.sum((1, 2))
-
-
-def middles_of(
-    frames: FrameQuality, bodies: Int[Tensor, " bodies"], surface: BodyPoints
-) -> Float[Tensor, "batch frames bodies 3"]:
-    """Return where the middle of some bodies' surfaces is: a foot that turns on the spot stays where it is, unlike its ankle."""
-    middles = torch.stack([surface.points[surface.bodies == body].mean(0) for body in bodies])
-    middles = middles.expand(*frames.body_pos.shape[:2], -1, 3)
-    return frames.body_pos[..., bodies, :] + roma.quat_action(frames.body_rot[..., bodies, :], middles)
 
 
 def _share(true: Bool[Tensor, "batch frames"], exists: Bool[Tensor, "batch frames"]) -> Float[Tensor, " batch"]:

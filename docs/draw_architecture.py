@@ -24,7 +24,8 @@ PICTURE = REPOSITORY / "docs" / "architecture.svg"
 # Where each room stands from left to right, in pixels: the only thing here that the code does not say.
 CENTRES = {
     "training": 404, "motion_synthesis": 672, "exchange": 940, "cluster": 138, "pictures": 405, "motion_generator": 672,
-    "demo_motions": 940, "evaluation": 538, "studio": 672, "stages": 272, "anim": 672, "configuration": 272, "terrain": 672,
+    "demo_motions": 940, "evaluation": 404, "physics": 806, "studio": 672, "stages": 272, "anim": 672, "configuration": 272,
+    "terrain": 672,
 }  # fmt: skip
 WIDTH, ROOM_WIDTH, ROOM_HEIGHT, STOREY, TOP = 1078, 244, 110, 164, 112
 FILLS = (

@@ -1,7 +1,6 @@
 """`python -m parc.convert SOURCE DEST`: other people's motions and models in, ours out to other programs."""
 
 import argparse
-import os
 import sys
 import time
 from pathlib import Path
@@ -11,6 +10,7 @@ from parc.configuration.errors import EXIT_USER_ERROR, UserError
 from parc.configuration.messages import as_one_line, duration, show_messages
 from parc.configuration.paths import expanded_home
 from parc.configuration.program import run_program
+from parc.stages.worker_processes import available_cores
 
 if TYPE_CHECKING:
     from parc.exchange.conversion_record import MadeClip
@@ -88,7 +88,7 @@ def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--processes",
         type=int,
-        default=len(os.sched_getaffinity(0)),
+        default=available_cores(),
         metavar="N",
         help="how many work (default: one a core)",
     )

@@ -14,7 +14,7 @@ from parc.configuration.hydra_help import conf_folder, options_for, options_of
 from parc.configuration.saved_config import flat
 from parc.stages.stage import read_run
 
-STAGES = ("train", "generate", "evaluate")
+STAGES = ("train", "generate", "correct", "evaluate")
 OPTIONS = [(stage, option) for stage in STAGES for option in options_for(stage, [conf_folder()])]
 # What these leave to the user.
 NEEDED = {

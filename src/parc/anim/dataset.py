@@ -23,6 +23,7 @@ from parc.stages.run_folder import SUBMITIT_FOLDER, SWEEP_FILE
 Item = TypeVar("Item")
 IGNORED_FOLDER = "ignore"
 MANIFEST_SUFFIXES = (".yaml", ".yml")
+_KEY = "dataset.motion_lib_file "  # at the beginning of messages
 
 
 @dataclass(frozen=True)
@@ -148,6 +149,22 @@ class ClipDataset:
                     f" (classes: {', '.join(filter(None, classes))})"
                 )
         return _halve(entries, set(self.halved_classes))
+
+
+def entries_at(sources: FilePath | list[FilePath], key: str) -> list[ClipEntry]:
+    """List all clips of a folder, a manifest or a clip (or several) without reading them, in the order of `ClipDataset`.
+
+    Args:
+        sources: where clips are.
+        key: which setting names them, for messages.
+
+    Raises:
+        UserError: there are none; begins with the key. And as `ClipDataset.entries`.
+    """
+    try:
+        return ClipDataset(sources, 2, 1, 1, []).entries()
+    except UserError as error:
+        raise UserError(f"{key} {str(error).removeprefix(_KEY)}") from error
 
 
 def _entries_of(source: Path) -> list[ClipEntry]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from parc.anim.character import Character
 from parc.anim.clip_files import CLIP_SUFFIXES, read_clip
-from parc.anim.dataset import MANIFEST_SUFFIXES, ClipDataset, ClipEntry, ClipLimits, Dataset
+from parc.anim.dataset import MANIFEST_SUFFIXES, ClipEntry, ClipLimits, Dataset, entries_at
 from parc.anim.library_cache import reason_to_exclude
 from parc.anim.motion_clip import MotionClip
 from parc.configuration.errors import UserError
@@ -18,7 +18,6 @@ from parc.training.settings import CONFIG_FILE
 
 log = logging.getLogger(__name__)
 
-_KEY = "dataset.motion_lib_file "  # with which a dataset's own messages begin
 _ANY_CLIP = ClipLimits(2, 10**9, 10**9)
 EXPECTED = "expected the folder of a training run, a checkpoint, a folder of clips, a manifest or a clip"
 
@@ -67,11 +66,7 @@ def clips_at(sources: str | list[str], key: str, most: int | None = None) -> Cli
     Raises:
         UserError: there are none; begins with the key.
     """
-    try:
-        entries = ClipDataset(sources, 2, 1, 1, []).entries()
-    except UserError as error:
-        raise UserError(f"{key} {str(error).removeprefix(_KEY)}") from error
-    return Clips(spread(entries, most))
+    return Clips(spread(entries_at(sources, key), most))
 
 
 def refuse_missing(of: Path) -> None:

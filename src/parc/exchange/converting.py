@@ -1,15 +1,10 @@
 """Converting many motions: in parallel, each whole or not at all, and none twice."""
 
 import hashlib
-import multiprocessing
 import os
 import shutil
-import signal
 import tempfile
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -26,6 +21,7 @@ from parc.exchange.conversion_record import Conversion, ConversionRecord, MadeCl
 from parc.exchange.formats import FORMATS
 from parc.exchange.imported_clip import ImportedClip
 from parc.exchange.sources import Source, can_be_a_name
+from parc.stages.worker_processes import results_of
 
 UNFINISHED = ".converting"  # suffix of the folders in which files are written before they are moved into place
 LOCK = ".convert.lock"
@@ -157,40 +153,7 @@ def _written(
         for source in sources:
             yield source, write(source)
         return
-    # Started anew: a copy of a process that computes with several threads may wait for one of them forever.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=context, initializer=_as_a_worker) as pool:
-        at_work = {pool.submit(write, source): source for source in sources}
-        try:
-            for done in as_completed(at_work):
-                yield at_work[done], done.result()
-        except BaseException as error:
-            # What is being converted is given up: a take may last a minute, and whoever stops this waits.
-            for process in multiprocessing.active_children():
-                process.kill()
-            pool.shutdown(wait=False, cancel_futures=True)
-            if isinstance(error, BrokenProcessPool):
-                raise UserError(
-                    "a process that converted was killed (by the system, for want of memory?); what is done is kept, give the "
-                    "same command again, with --processes 1"
-                ) from error
-            raise
-
-
-def _as_a_worker() -> None:
-    """Have this process compute with one thread, and end when the one that started it does, however that ends."""
-    import torch
-
-    torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the one that started it
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def wait_for_it() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=wait_for_it, daemon=True).start()
+    yield from results_of(write, sources, processes)
 
 
 @lru_cache(maxsize=1)

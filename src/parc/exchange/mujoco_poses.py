@@ -59,7 +59,7 @@ def qpos_of(
             qpos[:, first : first + 4] = rotations[:, index - 1, [3, 0, 1, 2]]
         else:
             rotation = Rotation.from_quat(rotations[:, index - 1])
-            qpos[:, first : first + 3] += _hinge_angles(rotation, _three_axes(model, index, body.name))
+            qpos[:, first : first + 3] += hinge_angles(rotation, _three_axes(model, index, body.name))
     return qpos
 
 
@@ -133,7 +133,7 @@ def _three_axes(model: mujoco.MjModel, index: int, name: str) -> Float[np.ndarra
     return axes
 
 
-def _hinge_angles(rotation: Rotation, axes: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "frames 3"]:
+def hinge_angles(rotation: Rotation, axes: Float[np.ndarray, "3 3"]) -> Float[np.ndarray, "frames 3"]:
     """Return the angles (radians) by which three hinges at right angles turn one after the other, as continuous as can be.
 
     Among the axes A = (a1, a2, a3) a turn about the first is one about x, and so on: A R A^T = X(q1) Y(q2) Z(q3). Where they

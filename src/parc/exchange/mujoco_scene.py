@@ -57,6 +57,10 @@ def scene_spec(character: CharacterFile, terrain: Heightfield, points: Float[Ten
     Its bodies are the character's, in order, after the world, whose boxes `terrain 0`, `terrain 1` ... are the ground. What else
     the character's file has in its world (a floor, lights, cameras), its materials and its key frames are left out.
 
+    Joints that have both a stiffness and a motor are driven to positions: an actuator of the joint's name takes an angle
+    (radians), and has the joint's stiffness and damping as its gains and the motor's gear as its largest torque, as trackers read
+    such files, too. They are no passive springs then.
+
     Args:
         character: one that can be read.
         terrain: under it.
@@ -67,6 +71,7 @@ def scene_spec(character: CharacterFile, terrain: Heightfield, points: Float[Ten
     """
     spec = mujoco.MjSpec.from_file(str(character.path))
     _leave_the_character_alone(spec)
+    _drive_to_positions(spec)
     root = spec.worldbody.first_body()
     if root.first_joint() is None:
         root.add_freejoint()
@@ -93,3 +98,29 @@ def _leave_the_character_alone(spec: mujoco.MjSpec) -> None:
     for element in [*others, *spec.keys, *spec.materials, *spec.textures, *spec.meshes, *spec.hfields, *spec.skins]:
         spec.delete(element)
     spec.meshdir = spec.texturedir = ""
+
+
+def _drive_to_positions(spec: mujoco.MjSpec) -> None:
+    motors = {motor.target: motor for motor in spec.actuators if motor.trntype == mujoco.mjtTrn.mjTRN_JOINT}
+    for joint in spec.joints:
+        stiffness, damping = float(np.ravel(joint.stiffness)[0]), float(np.ravel(joint.damping)[0])
+        if joint.name not in motors or stiffness <= 0:
+            continue
+        largest = float(motors[joint.name].gear[0])
+        spec.delete(motors[joint.name])
+        joint.stiffness, joint.damping = 0 * joint.stiffness, 0 * joint.damping
+        spec.add_actuator(
+            name=joint.name,
+            target=joint.name,
+            trntype=mujoco.mjtTrn.mjTRN_JOINT,
+            gainprm=_ten(stiffness),
+            biastype=mujoco.mjtBias.mjBIAS_AFFINE,
+            biasprm=_ten(0.0, -stiffness, -damping),
+            forcelimited=True,
+            forcerange=(-largest, largest),
+        )
+
+
+def _ten(*values: float) -> list[float]:
+    """Return an actuator's parameters, of which MuJoCo has ten."""
+    return [*values, *[0.0] * (10 - len(values))]

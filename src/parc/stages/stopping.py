@@ -7,7 +7,7 @@ from types import FrameType
 
 from parc.configuration.errors import Interrupted
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
 
 
 class StopRequest:
@@ -20,10 +20,10 @@ class StopRequest:
 
     def __enter__(self) -> "StopRequest":
         """Take over the signals."""
-        for number in _SIGNALS:
+        for number in SIGNALS:
             self._before[number] = signal.signal(number, self._note)
         # A SLURM job is started with warnings held back until somebody can heed them.
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         return self
 
     def __exit__(self, *_: object) -> None:

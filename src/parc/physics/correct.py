@@ -1,0 +1,184 @@
+"""correct(settings): from a folder of clips to physical ones in a run's folder. Knows neither Hydra nor SLURM."""
+
+import contextlib
+import hashlib
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from parc.anim.clip_files import write_clip
+from parc.anim.dataset import IGNORED_FOLDER
+from parc.anim.mirror import mirror_bodies, mirror_clip
+from parc.anim.motion_clip import MotionClip
+from parc.configuration.errors import UserError
+from parc.configuration.files import write_text_whole, write_whole
+from parc.configuration.provenance import continue_command
+from parc.physics.corrected import Corrected, CorrectedClip, read_corrected
+from parc.physics.correction import Correction, Recording, Status
+from parc.physics.corrector import Circumstances, Task
+from parc.physics.display import Display, outcomes
+from parc.physics.settings import CONFIG_FILE, ENDINGS, LOG_FILE, SIMULATIONS, CorrectSettings
+from parc.stages.log_file import logged_to
+from parc.stages.run_folder import lock_run_folder
+from parc.stages.stopping import StopRequest
+from parc.stages.worker_processes import available_cores
+from parc.training.ranks import find_ranks
+
+log = logging.getLogger(__name__)
+
+
+def correct(settings: CorrectSettings) -> None:
+    """Correct the clips of a run that are not done yet.
+
+    Raises:
+        UserError: an input or the folder is not as it should be, or no motion became physical.
+        Interrupted: a signal came; clips that are done are saved, and the same settings correct the others.
+    """
+    settings.refuse_processes(find_ranks().count)
+    with StopRequest() as stop, lock_run_folder(settings.folder), logged_to(settings.folder / LOG_FILE):
+        tasks = checked_tasks(settings)
+        before = read_corrected(settings.folder) or Corrected()
+        left = [task for task in tasks if not is_done(settings, before, task)]
+        again = {task.name for task in left}
+        corrected = Corrected({name: clip for name, clip in before.clips.items() if name not in again})
+        settings.record.write(settings.folder / CONFIG_FILE)
+        how_to_go_on = f"clips that are done are kept; to correct the others: {continue_command()}"
+        display = Display(settings, corrected, len(tasks) - len(left), len(tasks))
+        with contextlib.closing(display), stop.at_once(how_to_go_on):
+            for task, correction in settings.corrector.corrections(left, _circumstances(settings)):
+                corrected.clips[task.name] = _saved(settings, task, correction)
+                _delete_earlier(settings, before, corrected, task)
+                corrected.write(settings.folder)
+                display.show(task, corrected.clips[task.name])
+        display.write()
+        _conclude(settings, corrected)
+
+
+def checked_tasks(settings: CorrectSettings) -> list[Task]:
+    """Return the clips that are to be corrected, after checking that they can be.
+
+    Raises:
+        UserError: there are none, or their character does not fit the corrector; names the key.
+    """
+    character = settings.character.read()
+    settings.corrector.check_with_character(character)
+    try:
+        mirror_bodies(character)
+    except UserError as error:
+        raise UserError(f"character.char_file: {error}") from error
+    return settings.tasks()
+
+
+def digest_of(clip: Path) -> str:
+    """Return the SHA-256 of a clip's file, hexadecimal."""
+    return hashlib.sha256(clip.read_bytes()).hexdigest()
+
+
+def _circumstances(settings: CorrectSettings) -> Circumstances:
+    threads = settings.threads or available_cores()
+    return Circumstances(settings.character, settings.seed, threads, settings.folder)
+
+
+def is_done(settings: CorrectSettings, corrected: Corrected, task: Task) -> bool:
+    """Say whether a clip was corrected, and has not changed since, nor have the files been lost that were made of it."""
+    known = corrected.clips.get(task.name)
+    return (
+        known is not None
+        and all((settings.folder / file).is_file() for file in known.files)
+        and known.digest == digest_of(task.path)
+    )
+
+
+def _saved(settings: CorrectSettings, task: Task, correction: Correction) -> CorrectedClip:
+    """Save what became of a clip; return what is known of it.
+
+    Raises:
+        UserError: it cannot be saved.
+    """
+    files: list[Path] = []
+    if correction.recording is not None:
+        files += _save_recording(settings, task, correction.recording)
+    clip = correction.clip
+    if clip is not None:
+        clip = replace(clip, name=task.name + ENDINGS[correction.status])
+        is_data = correction.status is Status.PHYSICAL or (
+            correction.status is Status.ASSISTED and correction.assistance <= settings.most_assistance
+        )
+        files += _save_clip(settings, settings.folder / task.motion_class if is_data else None, clip)
+    return CorrectedClip(
+        digest=digest_of(task.path),
+        clip_seconds=correction.clip_seconds,
+        files=[file.relative_to(settings.folder).as_posix() for file in files],
+        status=correction.status,
+        reason=correction.reason,
+        seconds=0.0 if clip is None else clip.seconds,
+        first_frame=correction.first_frame,
+        assistance=correction.assistance,
+        whole_with=correction.whole_with,
+        steps_simulated=correction.steps_simulated,
+        cpu_seconds=correction.cpu_seconds,
+        measures=correction.measures,
+    )
+
+
+def _delete_earlier(settings: CorrectSettings, before: Corrected, now: Corrected, task: Task) -> None:
+    """Delete what was made of a clip as it was before it changed, where nothing took its place."""
+    known = before.clips.get(task.name)
+    for file in set(known.files if known else ()) - set(now.clips[task.name].files):
+        (settings.folder / file).unlink(missing_ok=True)
+
+
+def _save_clip(settings: CorrectSettings, folder: Path | None, clip: MotionClip) -> list[Path]:
+    """Save a clip with its mirror image into a folder of data, or alone where datasets do not look."""
+    clips = [clip] if folder is None else [clip, mirror_clip(clip, settings.character.read())]
+    folder = folder or settings.folder / IGNORED_FOLDER
+    paths = [folder / f"{each.name}.safetensors" for each in clips]
+    for path, each in zip(paths, clips, strict=True):
+        write_clip(path, each)
+    return paths
+
+
+def _save_recording(settings: CorrectSettings, task: Task, recording: Recording) -> list[Path]:
+    archive = settings.folder / SIMULATIONS / f"{task.name}.npz"
+
+    def write(part: Path) -> None:
+        with part.open("wb") as stream:
+            np.savez(
+                stream,
+                qpos=recording.positions,
+                qvel=recording.velocities,
+                ctrl=recording.commands,
+                steps_per_frame=np.int64(recording.steps_per_frame),
+            )
+
+    write_whole(archive, write)
+    if not settings.save_scene:
+        return [archive]
+    scene = archive.with_suffix(".xml")
+    write_text_whole(scene, recording.xml)
+    return [archive, scene]
+
+
+def _conclude(settings: CorrectSettings, corrected: Corrected) -> None:
+    """Say what was made.
+
+    Raises:
+        UserError: it is nothing.
+    """
+    if not corrected.seconds:
+        reason = next(iter(corrected.clips.values())).reason if corrected.clips else "there are no clips in this shard"
+        raise UserError(
+            f"motions {settings.motions}: none of {len(corrected.clips)} became physical (the first: {reason}); most_assistance="
+            "takes assisted ones as data, and corrector.most_steps= tries harder; both with overwrite=true"
+        )
+    measured = ", ".join(f"{name} {value:.3g}" for name, value in corrected.measures.items())
+    log.info(
+        "corrected: %s; %.0f s of physical motions, and their mirror images, in %s; %.1f CPU seconds a second (median); %s",
+        outcomes(corrected),
+        corrected.seconds,
+        settings.folder,
+        corrected.cpu_seconds_a_second,
+        measured,
+    )

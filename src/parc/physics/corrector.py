@@ -1,0 +1,63 @@
+"""Correctors: what makes physical motions of a folder of clips."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from parc.anim.character import Character
+from parc.anim.mjcf import CharacterFile
+from parc.physics.correction import Correction
+
+
+@dataclass(frozen=True)
+class Task:
+    """A clip to be corrected.
+
+    Attributes:
+        name: of the clip: no two of a run share one.
+        path: its file.
+        motion_class: of the clip.
+    """
+
+    name: str
+    path: Path
+    motion_class: str
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What a run gives to its corrector.
+
+    Attributes:
+        character: of all clips.
+        seed: of all randomness; what becomes of a clip depends on it and on the clip, and on no other clip.
+        threads: of the CPU.
+        folder: of the run, for files that are needed meanwhile.
+    """
+
+    character: CharacterFile
+    seed: int
+    threads: int
+    folder: Path
+
+
+@runtime_checkable
+class Corrector(Protocol):
+    """Makes physical motions of clips."""
+
+    def check_with_character(self, character: Character) -> None:
+        """Check that motions of a character can be corrected.
+
+        Raises:
+            UserError: they cannot; names the key.
+        """
+        ...
+
+    def corrections(self, tasks: Sequence[Task], circumstances: Circumstances) -> Iterator[tuple[Task, Correction]]:
+        """Yield what became of each clip, as it is done.
+
+        Raises:
+            UserError: nothing can be corrected.
+        """
+        ...

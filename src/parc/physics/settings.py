@@ -1,0 +1,95 @@
+"""The settings of a run that corrects motions, and what has to fit together in them."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from parc.anim.dataset import ClipEntry, entries_at
+from parc.anim.mirror import MIRRORED, without_mirror_images
+from parc.anim.mjcf import CharacterFile
+from parc.configuration.errors import UserError
+from parc.configuration.schema import FilePath, MayChange
+from parc.physics.correction import Status
+from parc.physics.corrector import Corrector, Task
+from parc.stages.iteration import Iteration
+from parc.stages.settings import Length, RunSettings
+from parc.training.device import refuse_device
+
+CONFIG_FILE, LOG_FILE = "correct_config.yaml", "correct.log"  # of a run, in its folder
+SIMULATIONS = "simulations"  # the folder of recordings, in a run's
+ENDINGS = {Status.PHYSICAL: "_physical", Status.ASSISTED: "_assisted", Status.FAILED: "_failed"}  # of clips' names
+CLIP_NAME = re.compile(rf".+({'|'.join(ENDINGS.values())})({MIRRORED})?\.safetensors")  # of the files that it saves
+
+RECORDING_NAME = re.compile(r".+\.(npz|xml)")  # of those in SIMULATIONS
+
+
+@dataclass(frozen=True)
+class CorrectSettings(RunSettings):
+    """The settings of a run that corrects motions.
+
+    What becomes of a clip depends on the clip and the settings, and on no other clip: shards and runs that were stopped give what
+    one run gives.
+
+    Attributes:
+        threads: CPU threads; None for as many as there are cores.
+        seed: of all randomness.
+        iteration: which round this is.
+        character: of all clips.
+        motions: that are to be corrected; mirror images of others are made again from those.
+        shard: which part of them this run corrects, from 0.
+        num_shards: how many parts there are.
+        corrector: how.
+        most_assistance: largest assistance of motions that are data, a share of the character's weight.
+        save_scene: whether the MuJoCo scene of each motion is saved beside its recording.
+    """
+
+    threads: MayChange[int | None]
+    seed: int
+    iteration: Iteration
+    character: CharacterFile
+    motions: FilePath
+    shard: int
+    num_shards: int
+    corrector: Corrector
+    most_assistance: float
+    save_scene: bool
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise UserError(f"seed is {self.seed}, expected 0 or more")
+        refuse_device("cpu", self.threads)
+        if self.num_shards < 1:
+            raise UserError(f"num_shards is {self.num_shards}, expected at least 1")
+        if not 0 <= self.shard < self.num_shards:
+            raise UserError(
+                f"shard is {self.shard}, expected 0 to {self.num_shards - 1}: one of the {self.num_shards} of num_shards"
+            )
+        if self.most_assistance < 0:
+            raise UserError(f"most_assistance is {self.most_assistance}, expected 0 or more")
+
+    @property
+    def length(self) -> Length:
+        """How many clips this shard corrects, as far as they are there."""
+        try:
+            return Length(len(self.tasks()), "motions")
+        except UserError:
+            return Length(0, "motions")
+
+    def tasks(self) -> list[Task]:
+        """Return the clips of this shard, in the order of their names.
+
+        Raises:
+            UserError: there are none; names the key.
+        """
+        if not Path(self.motions).exists():
+            raise UserError(
+                f"motions {self.motions}: there is no such file or folder; expected clips, such as those that `python -m "
+                "parc.generate` makes"
+            )
+        entries = without_mirror_images(entries_at(self.motions, "motions"), lambda entry: entry.path.stem)
+        tasks = [Task(entry.path.stem, entry.path, _class_of(entry)) for entry in entries]
+        return sorted(tasks, key=lambda task: task.name)[self.shard :: self.num_shards]
+
+
+def _class_of(entry: ClipEntry) -> str:
+    return entry.motion_class or entry.path.resolve().parent.name

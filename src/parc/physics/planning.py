@@ -104,7 +104,7 @@ class Effort:
 
     Attributes:
         horizon: how far to look ahead, physics steps.
-        samples: of each iteration; every other one is the opposite of the one before.
+        samples: of each iteration.
         iterations: how often samples are drawn around the best controls so far.
     """
 
@@ -196,7 +196,7 @@ class Planner:
 
         best = start
         for iteration in range(effort.iterations):
-            draws = random.normal(size=(effort.samples // 2, len(start))) * noise * CALMER**iteration
+            draws = random.normal(size=(effort.samples, len(start))) * noise * CALMER**iteration
             best = _step(best, draws, simulated)
         knots = controls.knots.copy()
         knots[first : first + len(part)] = best[:-6].reshape(part.shape)
@@ -261,14 +261,14 @@ class Planner:
 
 def _step(
     start: Float[np.ndarray, " controls"],
-    draws: Float[np.ndarray, "half controls"],
+    draws: Float[np.ndarray, "samples controls"],
     simulated: Callable[[Array], Array],
 ) -> Float[np.ndarray, " controls"]:
-    """Return the best controls among the start, samples around it to both sides, and damped Gauss-Newton steps from them."""
-    tried = start + np.concatenate([np.zeros((1, len(start))), draws, -draws])
+    """Return the best controls among the start, samples around it, and damped Gauss-Newton steps from them."""
+    tried = start + np.concatenate([np.zeros((1, len(start))), draws])
     residuals = simulated(tried)
     costs = 0.5 * (residuals**2).sum(1)
-    used = 1 + np.argsort(costs[1:], kind="stable")[: round(USED * 2 * len(draws))]
+    used = 1 + np.argsort(costs[1:], kind="stable")[: round(USED * len(draws))]
     changes, moves = residuals[used] - residuals[0], tried[used] - start
     values, vectors = np.linalg.eigh(changes @ changes.T)
     downhill = vectors.T @ -(changes @ residuals[0])

@@ -2,6 +2,7 @@
 # MuJoCo's compiled module shows pyright nothing:
 # pyright: reportAttributeAccessIssue=false
 
+import copy
 import itertools
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,6 +30,16 @@ CONTACT_MARGIN = 0.005  # metres above the ground from which on it begins to pus
 LARGEST_MIDDLE_ANGLE = 1.0  # rad that the second of three hinges may turn before another order of axes is looked for
 ROOM = np.radians(5)  # that a joint has beyond the motion, where this leaves the joint's range
 LARGEST_ASSISTING_TORQUE = 100.0  # Nm at an assistance of 1, where the force is the character's weight
+_OF_A_HINGE = (
+    "name",
+    "axis",
+    "ref",
+    "range",
+    "limited",
+    "armature",
+    "frictionloss",
+)  # what goes with it; its gains are its motor's
+_WHAT_IS_DRIVEN = "physics needs hinges, each with a stiffness, a damping and a motor whose gear is its largest torque (Nm), as in humanoid.xml"
 ASSISTANCE = tuple(f"assisting_{kind}_{axis}" for kind in ("force", "torque") for axis in "xyz")
 
 
@@ -37,7 +48,7 @@ class Simulation:
     """A character on a clip's terrain, ready to be simulated.
 
     The model's actuators are one a hinge, which take angles (radians), and then `ASSISTANCE`: a force (N) on the root and a
-    torque (Nm), along the axes of the world and of the root.
+    torque (Nm), along the axes of the world.
 
     Attributes:
         xml: MJCF text; the model is what MuJoCo makes of it, to the last bit.
@@ -104,7 +115,7 @@ def simulation_of(
     spec.modelname = clip.name
     _order_hinges(spec, bodies, clip)
     model = spec.compile()
-    _refuse_undriven(spec, model)
+    _refuse_undriven(model)
     _widen_ranges(spec, model, qpos_of(model, bodies, clip.root_pos, clip.root_rot, clip.joint_rot))
     _add_contacts(spec)
     _add_assistance(spec)
@@ -137,21 +148,27 @@ def _order_hinges(spec: mujoco.MjSpec, character: Character, clip: MotionClip) -
 
 
 def _exchange(spec: mujoco.MjSpec, joints: list[mujoco.MjsJoint], order: tuple[int, ...]) -> None:
-    kept = [(joint.name, np.array(joint.axis), np.array(joint.range), float(joint.armature)) for joint in joints]
+    kept = [{name: copy.copy(getattr(joint, name)) for name in _OF_A_HINGE} for joint in joints]
     for place, joint in enumerate(joints):
         joint.name = f"joint {place} that is exchanged"  # no two may share a name meanwhile
     for joint, place in zip(joints, order, strict=True):
-        joint.name, joint.axis, joint.range, joint.armature = kept[place]
+        for name, value in kept[place].items():
+            setattr(joint, name, value)
 
 
-def _refuse_undriven(spec: mujoco.MjSpec, model: mujoco.MjModel) -> None:
-    driven = {actuator.target for actuator in spec.actuators}
+def _refuse_undriven(model: mujoco.MjModel) -> None:
+    to_positions = (model.actuator_trntype == mujoco.mjtTrn.mjTRN_JOINT) & (model.actuator_biasprm[:, 1] < 0)
+    for actuator in np.flatnonzero(~to_positions):
+        raise UserError(
+            f"character.char_file: actuator '{model.actuator(actuator).name}' drives no joint to a position; {_WHAT_IS_DRIVEN}"
+        )
+    driven = model.actuator_trnid[:, 0].tolist()
     for joint in range(model.njnt):
-        name = model.joint(joint).name
-        if model.jnt_type[joint] != mujoco.mjtJoint.mjJNT_FREE and name not in driven:
+        kind = model.jnt_type[joint]
+        is_driven = kind == mujoco.mjtJoint.mjJNT_HINGE and driven.count(joint) == 1
+        if kind != mujoco.mjtJoint.mjJNT_FREE and not is_driven:
             raise UserError(
-                f"character.char_file: joint '{name}' cannot be driven; physics needs hinges, each with a stiffness, a damping "
-                "and a motor whose gear is its largest torque (Nm), as in humanoid.xml"
+                f"character.char_file: joint '{model.joint(joint).name}' cannot be driven; {_WHAT_IS_DRIVEN}"
             )
 
 

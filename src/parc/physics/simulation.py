@@ -30,16 +30,11 @@ CONTACT_MARGIN = 0.005  # metres above the ground from which on it begins to pus
 LARGEST_MIDDLE_ANGLE = 1.0  # rad that the second of three hinges may turn before another order of axes is looked for
 ROOM = np.radians(5)  # that a joint has beyond the motion, where this leaves the joint's range
 LARGEST_ASSISTING_TORQUE = 100.0  # Nm at an assistance of 1, where the force is the character's weight
-_OF_A_HINGE = (
-    "name",
-    "axis",
-    "ref",
-    "range",
-    "limited",
-    "armature",
-    "frictionloss",
-)  # what goes with it; its gains are its motor's
-_WHAT_IS_DRIVEN = "physics needs hinges, each with a stiffness, a damping and a motor whose gear is its largest torque (Nm), as in humanoid.xml"
+_OF_A_HINGE = ("name", "axis", "ref", "range", "limited", "armature", "frictionloss")  # beside its gains
+_WHAT_IS_DRIVEN = (
+    "physics needs hinges, each with a stiffness, a damping and a motor whose gear is its largest torque (Nm), as in "
+    "humanoid.xml"
+)
 ASSISTANCE = tuple(f"assisting_{kind}_{axis}" for kind in ("force", "torque") for axis in "xyz")
 
 

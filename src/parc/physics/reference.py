@@ -93,6 +93,7 @@ def _observed(
             mujoco.mj_kinematics,
             mujoco.mj_comPos,
             mujoco.mj_comVel,
+            mujoco.mj_subtreeVel,  # which sensors compute once a step, and here there are no steps
             mujoco.mj_sensorPos,
             mujoco.mj_sensorVel,
         ):

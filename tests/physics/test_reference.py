@@ -1,4 +1,4 @@
-"""What is followed is the clip: its poses at its frames, its velocities, and targets that are ahead of it by what damping takes."""
+"""What is followed is the clip: its poses at its frames, its velocities, and targets ahead of it by what damping takes."""
 # MuJoCo's compiled module shows pyright nothing:
 # pyright: reportAttributeAccessIssue=false
 

@@ -7,13 +7,14 @@ from parc.anim.character import Character
 from parc.anim.motion_clip import MotionClip
 from parc.anim.surface_points import surface_points
 from parc.motion_synthesis.candidates import batch_of
-from parc.motion_synthesis.quality import OFF_THE_GROUND, quality_of_frames
+from parc.motion_synthesis.quality import quality_of_frames
 from parc.physics.simulation import GRAVITY
 from parc.terrain.heightfield import laid_end_to_end
 
 FASTEST = 15.0  # metres/s of the root
 DEEPEST = 0.5  # metres below ground
-OFF_A_FALL = 0.4  # metres by which the best throw may miss a flight: a motion is followed to within 0.3
+# Metres that what can be done may be off the motion, which is followed to within 0.3: a throw, or standing on the ground below.
+OFF = 0.4
 
 
 def why_hopeless(clip: MotionClip, character: Character) -> str:
@@ -28,15 +29,15 @@ def why_hopeless(clip: MotionClip, character: Character) -> str:
     if deepest.max() > DEEPEST:
         frame = int(np.argmax(deepest > DEEPEST))
         return f"frame {frame}: a body is {deepest[frame]:.2f} m in the ground, over {DEEPEST}"
-    in_air = frames.distances[0].amin(-1).numpy() > OFF_THE_GROUND
+    in_air = frames.distances[0].amin(-1).numpy() > OFF
     for first, last in _runs(in_air):
         heights = clip.root_pos[first : last + 1, 2].double().numpy()
         missed = _off_a_throw(heights, clip.fps)
-        if missed > OFF_A_FALL:
+        if missed > OFF:
             seconds = (last - first) / clip.fps
             return (
-                f"frames {first} to {last}: nothing touches the ground for {seconds:.1f} s, and whatever is thrown there misses "
-                f"the motion by {missed:.2f} m"
+                f"frames {first} to {last}: nothing comes near the ground for {seconds:.1f} s, and whatever is thrown there "
+                f"misses the motion by {missed:.2f} m"
             )
     return ""
 

@@ -20,7 +20,7 @@ from parc.terrain.heightfield import Heightfield
 
 HUMANOID = CharacterFile("humanoid.xml")
 FEET = ("right_foot", "left_foot")
-LITTLE = {"horizon": 0.4, "every": 0.1, "samples": 16, "iterations": 1, "retreats": 1, "retreat": 0.3}
+LITTLE = {"horizon": 0.4, "every": 0.15, "samples": 16, "iterations": 1, "retreats": 1, "retreat": 0.3}
 
 
 def level(height: float = 0.0) -> Heightfield:
@@ -28,7 +28,7 @@ def level(height: float = 0.0) -> Heightfield:
 
 
 @cache
-def standing_clip(seed: int = 0, seconds: float = 0.4) -> MotionClip:
+def standing_clip(seed: int = 0, seconds: float = 0.3) -> MotionClip:
     """A clip that stands and shifts its weight a little."""
     return _clip(seed, 0.1, seconds, f"standing_{seed}")
 
@@ -63,6 +63,6 @@ def easy_corrector(**changes: Any) -> SampledCorrector:
 
 @cache
 def easy_overrides() -> list[str]:
-    """The same for a command line, where all attempts stay, each with little effort."""
-    attempts = pieces_of_option("correct", ["corrector=mpc"], ["corrector"])["corrector"]["attempts"]
-    return [f"corrector.attempts.{name}.{key}={value}" for name in attempts for key, value in LITTLE.items()]
+    """The same for a command line, where other attempts stay as they are behind it."""
+    name = next(iter(corrector_settings()["attempts"]))
+    return [f"corrector.attempts.{name}.{key}={value}" for key, value in LITTLE.items()]

@@ -83,7 +83,7 @@ def test_what_went_back_and_did_better_is_simulated_from_end_to_end(monkeypatch)
 
 
 def test_where_it_fails_for_good_the_farthest_is_kept_with_the_reason():
-    clip = standing_clip()
+    clip = standing_clip(seconds=0.8)
     gone = clip.root_pos + torch.tensor([0.0, 3.0, 0.0]) * (torch.arange(clip.num_frames) >= 12)[:, None]
     planner = planner_of(replace(clip, root_pos=gone))
     done = followed(planner, retreats=2, every=0.05)

@@ -87,7 +87,7 @@ class Corrected:
     @property
     def seconds(self) -> float:
         """Of the physical motions together."""
-        return sum(clip.seconds for clip in self.clips.values() if clip.status is Status.PHYSICAL)
+        return sum((clip.seconds for clip in self.clips.values() if clip.status is Status.PHYSICAL), 0.0)
 
     @property
     def cpu_seconds_a_second(self) -> float:

@@ -1,0 +1,278 @@
+"""The whole stage on short clips: what it makes and says, that it goes on, and what it refuses."""
+# MuJoCo's compiled module shows pyright nothing:
+# pyright: reportAttributeAccessIssue=false
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import mujoco
+import numpy as np
+import pytest
+import torch
+from easy_clips import FEET, corrector_settings, easy_corrector, easy_overrides, standing_clip, stepping_clip
+
+from parc.anim.clip_files import read_clip, write_clip
+from parc.anim.dataset import ClipDataset
+from parc.anim.mirror import mirror_clip
+from parc.anim.motion_clip import MotionClip
+from parc.configuration.errors import UserError
+from parc.exchange.mujoco_poses import poses_of
+from parc.physics import sampled_corrector
+from parc.stages.progress import read_progress
+
+CONTENT = ("*.safetensors", "*.npz", "*.xml")
+
+
+@pytest.fixture
+def clips(shell):
+    """A folder with clips of two classes, one of them with its mirror image."""
+    return shell.folder / "data/iter1/p2_kin_gen"
+
+
+def write(clip: MotionClip, folder: Path, name: str = "") -> Path:
+    path = folder / f"{name or clip.name}.safetensors"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_clip(path, replace(clip, name=path.stem))
+    return path
+
+
+@pytest.fixture
+def correct(shell, clips, caplog, monkeypatch):
+    """Run `python -m parc.correct`, each clip in this process: starting another takes longer than the clip."""
+    caplog.set_level("INFO", "parc")
+    write(standing_clip(0), clips / "standing")
+    write(standing_clip(1), clips / "standing")
+    monkeypatch.setattr(
+        sampled_corrector, "results_of", lambda function, items, processes: ((item, function(item)) for item in items)
+    )
+    return lambda *arguments: shell.run("correct", *easy_overrides(), *arguments)
+
+
+@pytest.fixture
+def folder(shell):
+    return shell.folder / "data/iter1/p4_phys_record"
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return all clips, recordings and scenes of a run, by their paths in its folder."""
+    files = [path for pattern in CONTENT for path in folder.rglob(pattern)]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(files)}
+
+
+def record_of(folder: Path) -> dict[str, dict]:
+    return json.loads((folder / "corrected.json").read_text())["clips"]
+
+
+def hovering() -> MotionClip:
+    clip = standing_clip(2, seconds=1.6)
+    return replace(clip, root_pos=clip.root_pos + torch.tensor([0.0, 0.0, 2.0]))
+
+
+def falling_over() -> MotionClip:
+    """A clip that lies down sideways within a tenth of a second and gets up again: nobody follows it."""
+    clip = standing_clip(3, seconds=0.8)
+    shift = torch.zeros(clip.num_frames, 3)
+    shift[8:, 1] = 1.5 * (torch.arange(clip.num_frames - 8) / 4).clamp(max=1)
+    return replace(clip, root_pos=clip.root_pos + shift)
+
+
+def test_what_it_makes_is_simulated_and_can_be_repeated_without_us(correct, clips, folder, humanoid, caplog):
+    write(stepping_clip(), clips / "walking")
+    write(mirror_clip(replace(standing_clip(0)), humanoid), clips / "standing")  # made again from the original
+    answer = correct("save_scene=true")
+    assert answer.code == 0, answer.err
+    names = {"standing_0": "standing", "standing_1": "standing", "stepping_0": "walking"}
+    made = [f"{motion_class}/{name}_physical" for name, motion_class in names.items()]
+    assert sorted(contents(folder)) == sorted(
+        [f"{path}{mirrored}.safetensors" for path in made for mirrored in ("", "_mirrored")]
+        + [f"simulations/{name}{ending}" for name in names for ending in (".npz", ".xml")]
+    )
+    assert {entry.motion_class for entry in ClipDataset(str(folder), 10, 1001, 1001, []).entries()} == {
+        "standing",
+        "walking",
+    }
+    for name, motion_class in names.items():
+        source = read_clip(clips / motion_class / f"{name}.safetensors", humanoid)
+        made = read_clip(folder / motion_class / f"{name}_physical.safetensors", humanoid)
+        check_clip(made, source, folder / "simulations", humanoid)
+        mirrored = read_clip(folder / motion_class / f"{name}_physical_mirrored.safetensors", humanoid)
+        torch.testing.assert_close(mirrored.root_pos, mirror_clip(made, humanoid).root_pos)
+        assert mirrored.unrefined is not None
+        known = record_of(folder)[name]
+        assert (known["status"], known["reason"], known["first_frame"], known["assistance"]) == ("physical", "", 0, 0)
+        assert known["seconds"] == known["clip_seconds"] == pytest.approx(source.seconds)
+        assert known["measures"]["root off (m)"] < 0.3 and known["whole_with"] == 0
+    progress = read_progress(folder)
+    assert progress and (progress.done, progress.total, progress.unit, progress.finished) == (3, 3, "motions", True)
+    assert progress.figures["physical (%)"] == 100
+    assert "corrected: 3 physical; 2 s of physical motions" in caplog.text
+
+
+def check_clip(made: MotionClip, source: MotionClip, simulations: Path, humanoid) -> None:
+    """Its frames are states of the recording, which plain MuJoCo comes to again; its contacts are those of the simulation."""
+    model = mujoco.MjModel.from_xml_path(str(simulations / f"{source.name}.xml"))
+    with np.load(simulations / f"{source.name}.npz", allow_pickle=False) as archive:
+        qpos, qvel, ctrl, every = (archive[name] for name in ("qpos", "qvel", "ctrl", "steps_per_frame"))
+    data = mujoco.MjData(model)
+    data.qpos[:], data.qvel[:] = qpos[0], qvel[0]
+    touches = np.zeros((len(qpos), humanoid.num_bodies))
+    for step, command in enumerate(ctrl):
+        data.ctrl[:] = command
+        mujoco.mj_step(model, data)
+        near = data.contact.geom[np.asarray(data.contact.efc_address) >= 0]
+        touches[step, model.geom_bodyid[near].max(axis=1) - 1] = 1
+        assert np.abs(data.qpos - qpos[step + 1]).max() < 1e-6
+        assert np.abs(data.qvel - qvel[step + 1]).max() < 1e-4
+    assert not ctrl[:, -6:].any(), "unaided"
+    frames = slice(None, None, int(every))
+    assert len(qpos) == (source.num_frames - 1) * every + 1
+    root_pos, root_rot, joint_rot = poses_of(model, humanoid, qpos[frames])
+    for values, expected in ((made.root_pos, root_pos), (made.root_rot, root_rot), (made.joint_rot, joint_rot)):
+        torch.testing.assert_close(values, expected, atol=1e-6, rtol=0)
+    assert made.unrefined is not None
+    for field, values in vars(source.frames).items():
+        torch.testing.assert_close(getattr(made.unrefined, field), values, atol=1e-6, rtol=0)
+    assert made.num_frames == source.num_frames and torch.equal(made.terrain.heights, source.terrain.heights)
+    assert ((made.contacts == 0) | (made.contacts == 1)).all()
+    feet = [humanoid.body_index(name) for name in FEET]
+    others = [body for body in range(humanoid.num_bodies) if body not in feet]
+    assert not made.contacts[:, others].any()
+    inner = slice(int(every), -int(every), int(every))
+    always = np.array([touches[max(0, s - every) : s + every + 1].min(0) for s in range(*inner.indices(len(touches)))])
+    never = np.array([touches[max(0, s - every) : s + every + 1].max(0) for s in range(*inner.indices(len(touches)))])
+    labels = made.contacts[1:-1].numpy()[: len(always)]
+    assert (labels[always == 1] == 1).all() and (labels[never == 0] == 0).all()
+    assert labels[:, feet].mean() > 0.5
+
+
+def test_shards_correct_together_what_one_run_corrects_and_other_seeds_something_else(correct, folder, shell, clips):
+    assert correct().code == 0
+    for shard in range(2):
+        assert correct("num_shards=2", f"shard={shard}", f"output_dir=parts/{shard}").code == 0
+    parts = [contents(shell.folder / f"parts/{shard}") for shard in range(2)]
+    ours = contents(folder)
+    assert parts[0] | parts[1] == ours and not parts[0].keys() & parts[1].keys() and all(parts)
+    alone = clips / "standing/standing_1.safetensors"
+    assert correct("seed=1", f"motions={alone}", "output_dir=other").code == 0
+    other = contents(shell.folder / "other")
+    assert len(other) == 3 and all(ours[path] != content for path, content in other.items())
+
+
+def test_what_is_done_is_kept_and_a_changed_clip_corrected_again(correct, folder, clips, caplog):
+    assert correct().code == 0
+    before = contents(folder)
+    assert not [path for path in before if path.endswith(".xml")]
+    caplog.clear()
+    answer = correct()
+    assert answer.code == 0 and "nothing left to do" in caplog.text
+    assert contents(folder) == before
+    (folder / "standing/standing_1_physical.safetensors").unlink()
+    write(hovering(), clips / "standing", "standing_0")
+    assert correct().code == 0
+    of_changed = {path for path in before if "standing_0" in path}
+    assert len(of_changed) == 3, "what was made of it goes, and what was lost is made again"
+    assert contents(folder) == {path: content for path, content in before.items() if path not in of_changed}
+    assert record_of(folder)["standing_0"]["status"] == "failed" and record_of(folder)["standing_0"]["files"] == []
+
+
+def test_a_hopeless_clip_fails_at_once_with_its_frame_and_is_no_data(correct, folder, clips, caplog):
+    write(hovering(), clips / "flying")
+    assert correct().code == 0
+    known = record_of(folder)["standing_2"]
+    assert known["status"] == "failed" and known["reason"].startswith("frames 0 to ")
+    assert (known["steps_simulated"], known["files"], known["seconds"]) == (0, [], 0)
+    assert not (folder / "flying").exists()
+    assert "failed, frames 0 to" in caplog.text and "2 physical, 1 failed" in caplog.text
+
+
+def test_what_falls_is_kept_apart_with_its_frame(correct, folder, clips, humanoid):
+    write(falling_over(), clips / "falling")
+    assert correct("corrector.most_steps=1", "corrector.least_part=1").code == 0
+    known = record_of(folder)["standing_3"]
+    assert known["status"] == "failed"
+    frame = int(known["reason"].removeprefix("frame ").split()[0])
+    assert 0 < frame < 20 and "m off without assistance" in known["reason"]
+    assert not (folder / "falling").exists()
+    kept = [path for path in known["files"] if path.endswith("_failed.safetensors")]
+    assert len(kept) == 1 and read_clip(folder / kept[0], humanoid).num_frames == frame + 1
+    assert not any("failed" in str(entry.path) for entry in ClipDataset(str(folder), 5, 1001, 1001, []).entries())
+
+
+def test_where_nothing_becomes_physical_it_says_why_in_one_line(correct, folder, clips):
+    for path in (clips / "standing").iterdir():
+        path.unlink()
+    write(hovering(), clips / "flying")
+    answer = correct()
+    assert answer.code != 0 and answer.err.strip().count("\n") == 0
+    assert "none of 1 became physical (the first: frames 0 to" in answer.err
+    assert correct().err == answer.err, "the same command says the same"
+
+
+def test_overwriting_deletes_what_it_made_and_nothing_else(correct, folder, caplog):
+    assert correct("save_scene=true").code == 0
+    mine = [folder / "standing/mine.safetensors", folder / "simulations/notes.txt", folder / "notes.txt"]
+    for path in mine:
+        path.write_text("mine")
+    answer = correct("seed=1", "overwrite=true")
+    assert answer.code == 0, answer.err
+    assert all(path.read_text() == "mine" for path in mine)
+    assert sorted(contents(folder)) == sorted(
+        ["standing/mine.safetensors", "simulations/standing_0.npz", "simulations/standing_1.npz"]
+        + [f"standing/standing_{n}_physical{mirrored}.safetensors" for n in (0, 1) for mirrored in ("", "_mirrored")]
+    )
+    assert "left what such a run does not write" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["motions=nowhere"], "nowhere: there is no such file or folder"),
+        (["seed=-1"], "is -1, expected 0 or more"),
+        (["num_shards=0"], "is 0, expected at least 1"),
+        (["num_shards=2", "shard=2"], "is 2, expected 0 to 1: one of the 2 of num_shards"),
+        (["most_assistance=-0.1"], "is -0.1, expected 0 or more"),
+        (["corrector.tracked=[left_hoof]"], " names 'left_hoof', which is no body of the character"),
+        (["corrector.standing=[left_foof]"], "did you mean 'left_foot'?"),
+        (["corrector=nope"], "corrector=nope: there is no such option"),
+        (["character.char_file=nobody.xml"], "nobody.xml: there is no such file"),
+        (["threads=0"], "threads"),
+    ],
+)
+def test_a_mistake_gets_one_line_and_leaves_nothing(correct, shell, arguments, message):
+    before = shell.files()
+    answer = correct(*arguments)
+    assert answer.code != 0 and message in answer.err, answer.err
+    assert answer.err.strip().count("\n") == 0 and "Traceback" not in answer.err
+    assert shell.files() == before
+
+
+def test_a_broken_clip_or_record_is_named(correct, folder, clips):
+    (clips / "standing/a_broken.safetensors").write_bytes(b"nothing")
+    answer = correct("motions=data/iter1/p2_kin_gen/standing/a_broken.safetensors")
+    assert answer.code != 0 and "a_broken.safetensors: " in answer.err and answer.err.strip().count("\n") == 0
+    (folder / "corrected.json").write_text('{"clips": 3}')
+    answer = correct("motions=data/iter1/p2_kin_gen/standing/a_broken.safetensors")
+    assert answer.code != 0 and "corrected.json: broken" in answer.err and answer.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"weights": {"root": -1.0}}, r"corrector.weights.root is -1.0, expected 0 or more"),
+        ({"control_weights": {"offset": -1.0}}, r"corrector.control_weights.offset is -1.0, expected 0 or more"),
+        ({"sampling": {"noise": 0.0}}, r"corrector.sampling.noise is 0.0, expected more than 0"),
+        ({"sampling": {"knot_seconds": 0.0}}, r"corrector.sampling.knot_seconds is 0.0, expected more than 0"),
+        ({"sampling": {"less_noise": {"neck": 2.0}}}, r"less_noise.neck is 2.0, expected a share in 0..1"),
+        ({"least_part": 0.0}, r"corrector.least_part is 0.0, expected a share in 0..1"),
+        ({"most_steps": 0}, r"corrector.most_steps is 0, expected at least 1"),
+        ({"attempts": {}}, r"corrector.attempts is empty, expected at least one"),
+    ],
+)
+def test_a_corrector_says_which_number_is_out_of_range(changes, message):
+    settings = corrector_settings()
+    changes = {
+        key: settings[key] | value if isinstance(value, dict) and value else value for key, value in changes.items()
+    }
+    with pytest.raises(UserError, match=message):
+        easy_corrector(**changes)

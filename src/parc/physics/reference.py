@@ -9,21 +9,21 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from scipy.interpolate import CubicSpline
-from scipy.ndimage import gaussian_filter1d, maximum_filter1d
+from scipy.ndimage import gaussian_filter1d
 from scipy.spatial.transform import Rotation, Slerp
 
 from parc.anim.character import Character
 from parc.anim.motion_clip import MotionClip
 from parc.anim.surface_points import surface_points
 from parc.exchange.mujoco_poses import qpos_of
-from parc.motion_synthesis.candidates import batch_of
-from parc.motion_synthesis.quality import quality_of_frames
 from parc.physics.simulation import Simulation
 from parc.terrain.heightfield import laid_end_to_end
+from parc.terrain.signed_distance import distance_above_ground, signed_distance_below_ground
 
 VELOCITY_SECONDS = 1 / 60  # to either side: over which positions are differenced
-DEEP = 0.02  # metres below ground up to which bodies may be: contacts give way by as much
-LIFTED_FOR = 0.25  # seconds to either side of a frame that is too deep
+AT_THE_GROUND = 0.03  # metres that what stands may be off it
+MOST_SHIFTED = 0.35  # metres
+SHIFT_SECONDS = 0.1  # within which a shift comes and goes
 
 
 @dataclass(frozen=True)
@@ -103,16 +103,46 @@ def _observed(
     return body_pos, sensors
 
 
-def lifted(clip: MotionClip, character: Character) -> MotionClip:
-    """Return a clip that is shifted upwards, smoothly, where a body is more than `DEEP` below ground.
+def grounded(clip: MotionClip, character: Character, standing: tuple[str, ...]) -> MotionClip:
+    """Return a clip that is shifted up or down, smoothly, where what should stand is in the ground or above it.
 
-    Nothing can follow a motion into the ground, and what tries to is thrown out of it.
+    Nothing can follow a motion into the ground, what tries to is thrown out of it, and nothing stands on air. Where a standing body
+    is labelled to touch the ground, it is brought there; in between, the shift goes on evenly.
+
+    Args:
+        clip: a clip of which all such bodies are within `AT_THE_GROUND` of it stays as it is.
+        character: whose motion it is.
+        standing: names of the bodies that stand on the ground.
     """
-    motions = batch_of([clip.frames])
-    frames = quality_of_frames(motions, laid_end_to_end([clip.terrain]), character, surface_points(character))
-    too_deep = (frames.deepest[0].numpy() - DEEP).clip(min=0)
-    width = round(LIFTED_FOR * clip.fps)
-    shift = gaussian_filter1d(maximum_filter1d(too_deep, 2 * width + 1), width / 2, mode="nearest")
+    heights = _heights_of_standing(clip, character, standing)
+    known = np.flatnonzero(np.abs(heights) < MOST_SHIFTED)
+    shifts = np.where(np.abs(heights[known]) > AT_THE_GROUND, -heights[known], 0.0)
+    if not shifts.any():
+        return clip
+    shift = np.interp(np.arange(clip.num_frames), known, shifts)
+    shift = gaussian_filter1d(shift, SHIFT_SECONDS * clip.fps, mode="nearest")
     root_pos = clip.root_pos.clone()
     root_pos[:, 2] += torch.from_numpy(shift).to(root_pos)
     return replace(clip, root_pos=root_pos)
+
+
+def _heights_of_standing(
+    clip: MotionClip, character: Character, standing: tuple[str, ...]
+) -> Float[np.ndarray, " frames"]:
+    """Return how far what is labelled to stand is above the ground, or (below 0) in it, metres; infinite where nothing is.
+
+    Distances are to the nearest ground and air, sideways too: a toe that is in a step by a centimetre is not below it.
+    """
+    body_pos, body_rot = character.forward_kinematics(clip.root_pos, clip.root_rot, clip.joint_rot)
+    surface = surface_points(character)
+    points = surface.placed(body_pos, body_rot)
+    terrains, which = laid_end_to_end([clip.terrain]), torch.zeros(clip.num_frames, dtype=torch.long)
+    nearest = torch.full((clip.num_frames,), torch.inf)
+    for name in standing:
+        body = character.body_index(name)
+        own = points[:, surface.bodies == body]
+        above = distance_above_ground(own, terrains, which).amin(1)
+        below = signed_distance_below_ground(own, terrains, which).amin(1)
+        height = torch.where(below < 0, below, above)
+        nearest = torch.minimum(nearest, height.where(clip.contacts[:, body] > 0.5, torch.inf))
+    return nearest.double().numpy()

@@ -18,7 +18,7 @@ from parc.physics.following import Attempt, Followed, Pass
 from parc.physics.hopeless import why_hopeless
 from parc.physics.measures import measures_of_simulated, why_no_success
 from parc.physics.planning import ControlWeights, Planner, Sampling
-from parc.physics.reference import lifted, reference_of
+from parc.physics.reference import grounded, reference_of
 from parc.physics.simulation import Simulation, simulation_of
 from parc.physics.tracking import TrackingWeights
 from parc.stages.randomness import seed_of
@@ -135,8 +135,8 @@ class _Following:
     def _follow(self, first_frame: int) -> None:
         """Make attempts at the clip from a frame on, until one needs no assistance."""
         part = _part(self.clip, first_frame, self.clip.num_frames)
-        followable = lifted(part, self.character)
         settings = self.settings
+        followable = grounded(part, self.character, settings.standing)
         simulation = simulation_of(followable, self.circumstances.character, settings.tracked, settings.standing)
         reference = reference_of(simulation, followable)
         for name, attempt in settings.attempts.items():

@@ -25,6 +25,7 @@ NEEDED = {
     "experiment/paper": ["dataset.motion_lib_file=clips"],
     "terrain/file": ["terrain.terrain_file=heights.npy"],
     "path/waypoints": ["path.points=[[1,1],[5,3]]"],
+    "corrector/command": ['corrector.command=[tracker,"{motions}","{results}"]'],
 }
 NEEDED_BY_STAGE = {"evaluate": ["of=run"]}
 FILES = sorted(conf_folder().rglob("*.yaml"))

@@ -1,6 +1,7 @@
 """Which packages a config may name: this project's, and those that the user's own command line or options name.
 
-A config may come with somebody else's run or checkpoint, and importing a module runs it.
+A config may come with somebody else's run or checkpoint, and importing a module runs it. Commands of programs are run outright:
+so they, too, come from the user's own command line or options.
 """
 
 from collections.abc import Sequence
@@ -8,10 +9,12 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from parc.configuration.errors import SettingsError
+from parc.configuration.errors import SettingsError, UserError
 
 NAMING_KEYS = ("_target_", "stage")  # whose values are names of what is imported
 PACKAGES_KEY = "model_packages"  # whose value lists packages that a model's file may name
+COMMAND_KEY = "command"  # whose value is a program that is run, with its arguments
+_COMMANDS = "commands of programs"  # among what is trusted: no package's name has spaces
 _trusted = {"parc"}
 
 
@@ -33,6 +36,8 @@ def trust_overrides(overrides: Sequence[str]) -> None:
             _trust_module_of(value.strip("'\""))
         elif key == PACKAGES_KEY:
             trust([name.strip(" '\"") for name in value.strip("[]").split(",")])
+        elif key.rpartition(".")[2] == COMMAND_KEY:
+            trust([_COMMANDS])
 
 
 def trust_composed(config: DictConfig) -> None:
@@ -47,6 +52,8 @@ def _trust_named_in(settings: Any) -> None:
                 _trust_module_of(value)
             elif key == PACKAGES_KEY and isinstance(value, list):
                 trust([name for name in value if isinstance(name, str)])
+            elif key == COMMAND_KEY:
+                trust([_COMMANDS])
             else:
                 _trust_named_in(value)
 
@@ -70,4 +77,17 @@ def refuse_untrusted(module: str, key: str) -> None:
             f"'{module}' is of a package that a file names, and neither your command nor options that it chose; if you trust "
             "it, name it yourself (KEY._target_=MODULE.CLASS, an option of yours, model_packages=[PACKAGE] for a model, or "
             "packages= in Python)",
+        )
+
+
+def refuse_untrusted_command(key: str) -> None:
+    """Check that a program may be run because a config names it.
+
+    Raises:
+        UserError: a file names it that the user's own command line did not compose.
+    """
+    if _COMMANDS not in _trusted:
+        raise UserError(
+            f"{key} is a program that a file names, and neither your command nor options that it chose; if you trust it, name it "
+            f"yourself ({key}=[PROGRAM,WORD,...])"
         )

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from parc.anim.frames import Frames
 from parc.anim.motion_clip import LoopMode, MotionClip
 from parc.exchange.mujoco_poses import poses_of
 
@@ -116,12 +117,18 @@ def simulated_clip(simulation: "Simulation", recording: Recording, clip: MotionC
             for state in range(0, len(touching), every)
         ]
     )
+    return with_simulated_frames(clip, Frames(root_pos, root_rot, joint_rot, contacts.to(clip.contacts)))
+
+
+def with_simulated_frames(clip: MotionClip, frames: Frames) -> MotionClip:
+    """Return a clip with the frames that a simulation followed it with; what they were stays, as unrefined frames.
+
+    Args:
+        clip: that was followed, on its terrain.
+        frames: as many as it has.
+    """
     return replace(
-        clip,
-        root_pos=root_pos,
-        root_rot=root_rot,
-        joint_rot=joint_rot,
-        contacts=contacts.to(clip.contacts),
+        clip.with_frames(frames),
         loop_mode=LoopMode.CLAMP,
         height_bounds=None,
         made=None if clip.made is None else replace(clip.made, losses={}),

@@ -23,10 +23,13 @@ SHORT = "trainer.epochs=2 trainer.iters_per_epoch=5 trainer.batch_size=4 trainer
 FEW = (
     "preset.paths=2 preset.reference_clips=4 rollout.candidates=2 rollout.max_seconds=1 device=cpu threads=1 logger=off"
 )
+# What such a model makes is no motion that physics can follow: corrected are a third of a second of a walk and of stairs.
+SHORT_CLIPS = "motions=short_clips threads=1"
 # What such a model makes is accepted.
 ANYTHING = " ".join([*ANYTHING_GOES, "num_motions=4", "device=cpu", "threads=1"])
 # The studio stays until it is interrupted, as by Ctrl+C; it says so when it is there.
 BRIEFLY = "timeout --foreground --preserve-status --signal=INT 30"
+ADDED = (("train|pipeline", SHORT), ("generate|pipeline", ANYTHING), ("evaluate", FEW), ("correct", SHORT_CLIPS))
 FEW_CLIPS = "dataset.clips=20"  # of the demo's: the fewest of which some are held out
 _FENCED = re.compile(r"^```(python|yaml|bash)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _INLINE = re.compile(r"`(python -m parc\.\w+ [^`\n]+)`")
@@ -82,6 +85,7 @@ class Reader:
             Step("command", "python -m parc.generate model_path=data/demo output_dir=data/generated terrain=flights")
         )
         self.do(Step("command", "python -m parc.dataset data/demo_motions --output motions.yaml"))
+        _write_short_clips(self.folder / "short_clips")
 
     def do(self, step: Step) -> None:
         if step in self.done or step.text.startswith("make "):  # CI runs make demo and make test themselves
@@ -97,7 +101,7 @@ class Reader:
             self._run_python(text)
         else:
             runs = not re.search(r"--help|--cfg|--config |run_verb", text)
-            for verbs, added in (("train|pipeline", SHORT), ("generate|pipeline", ANYTHING), ("evaluate", FEW)):
+            for verbs, added in ADDED:
                 if runs and re.search(rf"parc\.({verbs})\b", step.text):
                     text = f"{text} {added}"
             if "parc.view" in text and "--html" not in text:
@@ -124,3 +128,18 @@ class Reader:
         said = f"{text}\n{ran.stdout}{ran.stderr}"
         assert "Traceback" not in said, said
         assert ran.returncode == 0, said
+
+
+def _write_short_clips(folder: Path) -> None:
+    from parc.anim.clip_files import write_clip
+    from parc.anim.mjcf import CharacterFile
+    from parc.anim.surface_points import surface_points
+    from parc.demo_motions.generator import class_of, make_clip
+    from parc.demo_motions.motion_classes import MOTION_CLASSES
+
+    humanoid = CharacterFile("humanoid.xml").read()
+    for motion_class in ("walking", "stairs"):
+        number = list(MOTION_CLASSES).index(motion_class)
+        clip = make_clip(0, number, humanoid, surface_points(humanoid))
+        beginning = clip.with_frames(clip.frames.each(lambda values: values[:10]))
+        write_clip(folder / class_of(number) / f"{clip.name}.safetensors", beginning)

@@ -147,7 +147,7 @@ class OutsideTracker:
             "threads": circumstances.threads,
         }
         command = [_STAND_IN.sub(lambda found: str(values[found[1]]), word) for word in self.command]
-        log.info("%d clips are given to the tracker: %s", count, shlex.join(self.command))
+        log.info("motions for the tracker: %d; %s", count, shlex.join(self.command))
         try:
             return run_outside(command, self.timeout)
         except UserError as error:

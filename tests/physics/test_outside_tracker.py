@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from pages import REPOSITORY, steps_of
 from parc.anim.clip_files import read_clip, write_clip
 from parc.anim.mjcf import CharacterFile
 from parc.anim.motion_clip import MotionClip
@@ -310,3 +311,54 @@ def test_a_config_of_somebody_elses_runs_no_program_unless_the_user_names_it(she
     assert refused.code == 1 and "corrector.command" in refused.err and "a program that a file names" in refused.err
     assert not Path("given.txt").exists()
     assert shell.run("correct", *theirs, arguments("well")[1]).code == 0 and Path("given.txt").exists()
+
+
+# Stand-ins for MimicKit and for what docs/correcting.md leaves to its reader: the "policy" does what its motion does.
+RUN = """
+import sys
+from pathlib import Path
+
+import yaml
+
+arguments = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+config = yaml.safe_load(Path(arguments["--env_config"]).read_text())
+assert config["base"] and all(Path(each["file"]).is_file() for each in config["objects"])
+out = Path(arguments["--out_dir"])
+out.mkdir()
+(out / "model.pt").write_bytes(Path(config["motion_file"]).read_bytes())
+"""
+RECORD = """
+import pickle, sys
+
+import numpy as np
+
+arguments = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+with open(arguments["--model_file"], "rb") as file:
+    motion = pickle.load(file)
+contacts = np.ones((len(motion["frames"]), 15))
+np.savez(arguments["--output"], frames=np.array(motion["frames"]), contacts=contacts, fps=motion["fps"])
+"""
+
+
+def test_the_pages_program_for_mimickit_turns_what_was_recorded_into_clips(here, monkeypatch):
+    (program,) = [
+        step for step in steps_of(REPOSITORY / "docs" / "correcting.md") if step.name == "mimickit_tracker.py"
+    ]
+    files = {
+        "mimickit_tracker.py": program.text,
+        "MimicKit/mimickit/run.py": RUN,
+        "MimicKit/record.py": RECORD,
+        "MimicKit/data/envs/vault_humanoid_env.yaml": "base: true\n",
+    }
+    for name, text in files.items():
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text(text)
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    command = ["python", "mimickit_tracker.py", str(here / "MimicKit"), *STAND_INS]
+    corrector = OutsideTracker(command, "mimickit", FEET, 0.5, None)
+    found = became(corrector, [task(here, "a"), task(here, "b")], here / "run")
+    for name in "ab":
+        assert found[name].status is Status.PHYSICAL, found[name]
+        assert found[name].measures["bodies off at worst (m)"] < 1e-5
+        assert torch.all(found[name].clip.contacts == 1)
+        assert torch.equal(found[name].clip.terrain.heights, walk().terrain.heights)

@@ -220,13 +220,13 @@ def test_of_a_tracker_that_fails_whole_clips_are_kept_and_the_error_says_what_it
         for each, correction in corrections(tracker("crash"), tasks, here / "run"):
             found[each.name] = correction.status
     assert found == {"a": Status.PHYSICAL}
-    assert "failed with exit code 3; 1 of 3 clips" in str(failed.value)
+    assert "failed with exit code 3; it returned 1 of 3 clips whole" in str(failed.value)
     assert str(failed.value).endswith("/ out of memory") and "\n" not in str(failed.value)
 
 
 def test_a_tracker_is_stopped_when_its_time_is_over(here):
     began = time.monotonic()
-    with pytest.raises(UserError, match=r"was stopped after 1 s \(corrector.timeout\); 0 of 1 clips"):
+    with pytest.raises(UserError, match=r"was stopped after 1 s \(corrector.timeout\); it returned 0 of 1 clips"):
         became(tracker("sleep", timeout=1.0), [task(here, "good")], here / "run")
     assert time.monotonic() - began < 5
     assert not is_alive(int(Path("pid.txt").read_text()))

@@ -174,8 +174,8 @@ class OutsideTracker:
         if not went_well:
             said = f"; it said: {ended.said}" if ended.said else ""
             raise UserError(
-                f"corrector.command: the tracker {self._why_failed(ended)}; {kept} of {len(given)} clips, which it returned "
-                f"whole, are kept, and the same command gives it the others{said}"
+                f"corrector.command: the tracker {self._why_failed(ended)}; it returned {kept} of {len(given)} clips whole, "
+                f"which are kept, and the same command gives it the others{said}"
             )
 
     def _why_failed(self, ended: Ended) -> str:

@@ -106,7 +106,7 @@ def test_what_it_makes_is_simulated_and_can_be_repeated_without_us(correct, clip
     progress = read_progress(folder)
     assert progress and (progress.done, progress.total, progress.unit, progress.finished) == (3, 3, "motions", True)
     assert progress.figures["physical (%)"] == 100
-    assert "corrected: 3 physical; 2 s of physical motions" in caplog.text
+    assert "corrected: 3 physical; 2 s of motions" in caplog.text
 
 
 def check_clip(made: MotionClip, source: MotionClip, simulations: Path, humanoid) -> None:

@@ -150,7 +150,7 @@ def test_a_motion_that_nothing_can_follow_is_not_given(here):
     write_clip(flying.path, replace(clip, root_pos=clip.root_pos + torch.tensor([0, 0, 3.0])))
     found = became(tracker(), [good, flying], here / "run")
     assert Path("given.txt").read_text() == "good.safetensors"
-    assert found["flying"].status is Status.FAILED and "nothing touches the ground" in found["flying"].reason
+    assert found["flying"].status is Status.FAILED and "nothing comes near the ground" in found["flying"].reason
 
 
 @pytest.mark.parametrize(

@@ -101,17 +101,19 @@ def _saved(settings: CorrectSettings, task: Task, correction: Correction) -> Cor
     if correction.recording is not None:
         files += _save_recording(settings, task, correction.recording)
     clip = correction.clip
+    is_data = clip is not None and (
+        correction.status is Status.PHYSICAL
+        or (correction.status is Status.ASSISTED and correction.assistance <= settings.most_assistance)
+    )
     if clip is not None:
         clip = replace(clip, name=task.name + ENDINGS[correction.status])
-        is_data = correction.status is Status.PHYSICAL or (
-            correction.status is Status.ASSISTED and correction.assistance <= settings.most_assistance
-        )
         files += _save_clip(settings, settings.folder / task.motion_class if is_data else None, clip)
     return CorrectedClip(
         digest=digest_of(task.path),
         clip_seconds=correction.clip_seconds,
         files=[file.relative_to(settings.folder).as_posix() for file in files],
         status=correction.status,
+        is_data=is_data,
         reason=correction.reason,
         seconds=0.0 if clip is None else clip.seconds,
         first_frame=correction.first_frame,
@@ -175,7 +177,7 @@ def _conclude(settings: CorrectSettings, corrected: Corrected) -> None:
         )
     measured = ", ".join(f"{name} {value:.3g}" for name, value in corrected.measures.items())
     log.info(
-        "corrected: %s; %.0f s of physical motions, and their mirror images, in %s; %.1f CPU seconds a second (median); %s",
+        "corrected: %s; %.0f s of motions, and their mirror images, in %s; %.1f CPU seconds a second (median); %s",
         outcomes(corrected),
         corrected.seconds,
         settings.folder,

@@ -23,6 +23,7 @@ class CorrectedClip:
         clip_seconds: its length.
         files: that were saved, by their paths in the run's folder.
         status: what became of it.
+        is_data: whether it is among the clips of the next iteration.
         reason: where something failed, and why.
         seconds: of what was saved; 0 where nothing was.
         first_frame: of the clip that this begins with.
@@ -37,6 +38,7 @@ class CorrectedClip:
     clip_seconds: float
     files: list[str]
     status: Status
+    is_data: bool
     reason: str
     seconds: float
     first_frame: int
@@ -86,8 +88,8 @@ class Corrected:
 
     @property
     def seconds(self) -> float:
-        """Of the physical motions together."""
-        return sum((clip.seconds for clip in self.clips.values() if clip.status is Status.PHYSICAL), 0.0)
+        """Of the motions together that are data."""
+        return sum((clip.seconds for clip in self.clips.values() if clip.is_data), 0.0)
 
     @property
     def cpu_seconds_a_second(self) -> float:
@@ -97,10 +99,10 @@ class Corrected:
 
     @property
     def measures(self) -> dict[str, float]:
-        """Means over the physical motions of what was measured, by name."""
-        physical = [clip.measures for clip in self.clips.values() if clip.status is Status.PHYSICAL]
-        names = dict.fromkeys(name for measures in physical for name in measures)
-        return {name: statistics.fmean(each[name] for each in physical if name in each) for name in names}
+        """Means over the motions that are data of what was measured, by name."""
+        measured = [clip.measures for clip in self.clips.values() if clip.is_data]
+        names = dict.fromkeys(name for measures in measured for name in measures)
+        return {name: statistics.fmean(each[name] for each in measured if name in each) for name in names}
 
 
 _CORRECTED = TypeAdapter(Corrected)

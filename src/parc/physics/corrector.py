@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 
 from parc.anim.character import Character
 from parc.anim.mjcf import CharacterFile
+from parc.configuration.errors import UserError, nearest_name
 from parc.physics.correction import Correction
 
 
@@ -61,3 +62,15 @@ class Corrector(Protocol):
             UserError: nothing can be corrected.
         """
         ...
+
+
+def refuse_other_bodies(key: str, names: Sequence[str], character: Character) -> None:
+    """Check that a character has some bodies.
+
+    Raises:
+        UserError: it has not; names the key.
+    """
+    for name in names:
+        if name not in character.body_names:
+            near = nearest_name(name, character.body_names)
+            raise UserError(f"{key} names '{name}', which is no body of the character{near}")

@@ -23,7 +23,7 @@ from parc.configuration.trusted import refuse_untrusted_command
 from parc.exchange.converting import DATASET
 from parc.exchange.formats import FORMATS
 from parc.physics.correction import Correction, Status, with_simulated_frames
-from parc.physics.corrector import Circumstances, Task
+from parc.physics.corrector import Circumstances, Task, refuse_other_bodies
 from parc.physics.hopeless import why_hopeless
 from parc.physics.measures import measures_of_simulated, why_no_success
 from parc.physics.outside_program import Ended, run_outside
@@ -91,10 +91,7 @@ class OutsideTracker:
         Raises:
             UserError: something is missing, or somebody else's config names the program; names the key.
         """
-        for name in self.standing:
-            if name not in character.body_names:
-                near = nearest_name(name, character.body_names)
-                raise UserError(f"corrector.standing names '{name}', which is no body of the character{near}")
+        refuse_other_bodies("corrector.standing", self.standing, character)
         refuse_untrusted_command("corrector.command")
         if shutil.which(self.command[0]) is None:
             raise UserError(

@@ -23,7 +23,8 @@ from parc.physics.reference import Reference
 from parc.physics.simulation import ASSISTANCE, Simulation
 from parc.physics.tracking import Tracking, TrackingWeights
 
-Array: TypeAlias = Float[np.ndarray, "tried numbers"]
+Tried: TypeAlias = Float[np.ndarray, "tried controls"]
+Residuals: TypeAlias = Float[np.ndarray, "tried residuals"]
 
 STATE = mujoco.mjtState.mjSTATE_FULLPHYSICS
 DAMPINGS = (0.01, 0.1, 1.0, 10.0)  # of the steps that are tried, as shares of the mean squared change of the residuals
@@ -187,7 +188,7 @@ class Planner:
         noise = np.r_[noise.ravel(), FIRST_VELOCITY_NOISE * (step == 0)]
         start = np.r_[part.ravel(), controls.first_velocity]
 
-        def simulated(tried: Array) -> Array:
+        def simulated(tried: Tried) -> Residuals:
             knots, added = tried[:, :-6].reshape(-1, *part.shape), tried[:, -6:]
             starts = np.tile(state, (len(tried), 1))
             velocity = 1 + self.model.nq
@@ -262,7 +263,7 @@ class Planner:
 def _step(
     start: Float[np.ndarray, " controls"],
     draws: Float[np.ndarray, "samples controls"],
-    simulated: Callable[[Array], Array],
+    simulated: Callable[[Tried], Residuals],
 ) -> Float[np.ndarray, " controls"]:
     """Return the best controls among the start, samples around it, and damped Gauss-Newton steps from them."""
     tried = start + np.concatenate([np.zeros((1, len(start))), draws])

@@ -106,8 +106,8 @@ def _observed(
 def grounded(clip: MotionClip, character: Character, standing: tuple[str, ...]) -> MotionClip:
     """Return a clip that is shifted up or down, smoothly, where what should stand is in the ground or above it.
 
-    Nothing can follow a motion into the ground, what tries to is thrown out of it, and nothing stands on air. Where a standing body
-    is labelled to touch the ground, it is brought there; in between, the shift goes on evenly.
+    Nothing can follow a motion into the ground, what tries to is thrown out of it, and nothing stands on air. Where a standing
+    body is labelled to touch the ground, it is brought there; in between, the shift goes on evenly.
 
     Args:
         clip: a clip of which all such bodies are within `AT_THE_GROUND` of it stays as it is.

@@ -11,9 +11,9 @@ import numpy as np
 from parc.anim.character import Character
 from parc.anim.clip_files import read_clip
 from parc.anim.motion_clip import MotionClip
-from parc.configuration.errors import UserError, nearest_name
+from parc.configuration.errors import UserError
 from parc.physics.correction import Correction, Status, recording_of, simulated_clip
-from parc.physics.corrector import Circumstances, Task
+from parc.physics.corrector import Circumstances, Task, refuse_other_bodies
 from parc.physics.following import Attempt, Followed, Pass
 from parc.physics.hopeless import why_hopeless
 from parc.physics.measures import measures_of_simulated, why_no_success
@@ -70,16 +70,13 @@ class SampledCorrector:
             raise UserError(f"corrector.least_part is {least_part}, expected a share in 0..1")
 
     def check_with_character(self, character: Character) -> None:
-        """Check that the character has the bodies and joints that the settings name.
+        """Check that the character has the bodies that the settings name.
 
         Raises:
             UserError: it has not; names the key.
         """
-        for key in ("tracked", "standing"):
-            for name in getattr(self, key):
-                if name not in character.body_names:
-                    near = nearest_name(name, character.body_names)
-                    raise UserError(f"corrector.{key} names '{name}', which is no body of the character{near}")
+        refuse_other_bodies("corrector.tracked", self.tracked, character)
+        refuse_other_bodies("corrector.standing", self.standing, character)
 
     def corrections(self, tasks: Sequence[Task], circumstances: Circumstances) -> Iterator[tuple[Task, Correction]]:
         """Yield what became of each clip, as it is done, several at a time."""

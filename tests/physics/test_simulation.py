@@ -188,7 +188,7 @@ def test_the_text_gives_the_same_model_to_the_bit(humanoid):
 def test_a_frame_has_a_whole_number_of_steps(fps):
     simulation = humanoid_simulation(replace(standing_clip(), fps=fps))
     assert simulation.model.opt.timestep * simulation.steps_per_frame == pytest.approx(1 / fps, rel=1e-6)
-    assert 1 / simulation.model.opt.timestep == pytest.approx(max(120, fps), rel=0.25)
+    assert 1 / simulation.model.opt.timestep == pytest.approx(max(240, fps), rel=0.25)
 
 
 def turned(clip: MotionClip, humanoid, body: str, rotvecs: torch.Tensor) -> MotionClip:

@@ -8,6 +8,7 @@ import mujoco
 import numpy as np
 from jaxtyping import Float
 
+from parc.configuration.errors import UserError
 from parc.physics.planning import STATE, Controls, Effort, Planner
 
 FALLEN_ROOT = 0.29  # metres that the root is off when following has failed: success is 0.3
@@ -27,6 +28,9 @@ class Attempt:
         iterations: of a plan.
         retreats: how often a pass may go back where it fails.
         retreat: seconds by which it goes back; further where it has failed nearby before.
+
+    Raises:
+        UserError: a number is out of range.
     """
 
     assistance: list[float]
@@ -36,6 +40,20 @@ class Attempt:
     iterations: int
     retreats: int
     retreat: float
+
+    def __post_init__(self) -> None:
+        if not self.assistance or min(self.assistance) < 0:
+            raise UserError(
+                f"corrector.attempts: assistance is {self.assistance}, expected a list of shares of 0 or more"
+            )
+        for name in ("horizon", "every", "retreat"):
+            if getattr(self, name) <= 0:
+                raise UserError(f"corrector.attempts: {name} is {getattr(self, name)}, expected more than 0 seconds")
+        if self.every > self.horizon:
+            raise UserError(f"corrector.attempts: every is {self.every}, expected at most the horizon, {self.horizon}")
+        for name, least in (("samples", 2), ("iterations", 1), ("retreats", 0)):
+            if getattr(self, name) < least:
+                raise UserError(f"corrector.attempts: {name} is {getattr(self, name)}, expected at least {least}")
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,8 @@ FALLING_SECONDS = 0.6  # before a failure, of which the cause lies so far back: 
 class SampledCorrector:
     """Follows each clip in a simulation, with controls found by sampling over a receding horizon (see `planning`).
 
-    Attempts are made in turn until one follows the whole clip without assistance. Where none does, the longest part of the clip
+    Attempts are made in turn until one follows the whole clip without assistance, or one fails with the assistance that it begins
+    with. Where none does, the longest part of the clip
     that was followed without any is what is physical, if it is long enough: from the beginning, or from where following failed.
 
     Args:
@@ -159,6 +160,8 @@ class _Following:
                     controls, failed_with = followed.controls, math.nan
                     if assistance == 0:
                         return
+                elif number == 0 and assistance > 0:
+                    return  # what cannot be done with help cannot be done without
                 else:
                     failed_with = assistance
 

@@ -19,12 +19,13 @@ from parc.configuration.errors import UserError
 from parc.exchange.mujoco_poses import hinge_angles, qpos_of
 from parc.exchange.mujoco_scene import scene_spec
 
-STEPS_A_SECOND = 120  # about: each frame has a whole number of them
+# About: each frame has a whole number of them. At 120, feet are over 1 cm deep in one frame of eight, and slide twice as fast.
+STEPS_A_SECOND = 240
 FRICTION = (1.0, 0.005, 0.0001)  # sliding; turning and rolling, metres
 GRAVITY = 9.81  # metres/s^2
 # As stiff as steps bear: MuJoCo makes it two steps where it is less, and must, as what is stiffer throws off what lands, faster
 # than it came.
-CONTACT_SECONDS = 0.01
+CONTACT_SECONDS = 0.008
 CONTACT_IMPEDANCE = (0.95, 0.99, 0.001, 0.5, 2.0)
 CONTACT_MARGIN = 0.005  # metres above the ground from which on it begins to push
 LARGEST_MIDDLE_ANGLE = 1.0  # rad that the second of three hinges may turn before another order of axes is looked for

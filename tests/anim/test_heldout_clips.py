@@ -33,6 +33,10 @@ def test_below_twenty_clips_none_is_held_out():
         "run_mirrored_mirrored",
         "run_opt_flipped",
         "run_flipped_opt_mirrored",
+        "run_physical",
+        "run_physical_mirrored",
+        "run_assisted",
+        "run_failed",
     ],
 )
 def test_all_variants_of_a_motion_are_held_out_with_it(name):

@@ -5,12 +5,14 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from parc.anim.clip_names import CORRECTED_ENDINGS
 from parc.anim.mirror import MIRRORED
 
 FEWEST_CLIPS = 20  # below them none is held out
 HELDOUT_SHARE = 0.05
-# What names of clips that come from one motion end with: our mirror images, PARC's, and PARC's optimised clips.
-_VARIANT = re.compile(rf"({MIRRORED}|_flipped|_opt)+$")
+# What names of clips that come from one motion end with: our mirror images and corrected clips, and PARC's mirror images and
+# optimised clips.
+_VARIANT = re.compile(rf"({'|'.join((MIRRORED, *CORRECTED_ENDINGS))}|_flipped|_opt)+$")
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def split_of_older_run(names: Sequence[str]) -> HeldoutSplit:
 
 
 def motion_of(name: str) -> str:
-    """Return the name of the motion that a clip comes from: its own, without what marks mirror images and optimised clips."""
+    """Return the name of the motion that a clip comes from: its own, without what marks clips that were made of others."""
     return _VARIANT.sub("", name)
 
 

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from parc.anim.clip_names import CORRECTED_ENDINGS
 from parc.anim.dataset import ClipEntry, entries_at
 from parc.anim.mirror import MIRRORED, without_mirror_images
 from parc.anim.mjcf import CharacterFile
@@ -17,7 +18,7 @@ from parc.training.device import refuse_device
 
 CONFIG_FILE, LOG_FILE = "correct_config.yaml", "correct.log"  # of a run, in its folder
 SIMULATIONS = "simulations"  # the folder of recordings, in a run's
-ENDINGS = {Status.PHYSICAL: "_physical", Status.ASSISTED: "_assisted", Status.FAILED: "_failed"}  # of clips' names
+ENDINGS = dict(zip(Status, CORRECTED_ENDINGS, strict=True))  # of clips' names
 CLIP_NAME = re.compile(rf".+({'|'.join(ENDINGS.values())})({MIRRORED})?\.safetensors")  # of the files that it saves
 
 RECORDING_NAME = re.compile(r".+\.(npz|xml)")  # of those in SIMULATIONS

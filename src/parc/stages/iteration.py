@@ -8,7 +8,8 @@ from parc.configuration.errors import UserError
 from parc.configuration.hydra_help import conf_folder, iteration_overrides
 from parc.configuration.schema import FilePath
 
-RUN_FOLDER = "p1_train_gen"  # of an iteration, in the folder of its name
+# Of an iteration, in the folder of its name: its training run, what was generated with it, and what became physical of that.
+RUN_FOLDER, GENERATED_FOLDER, CORRECTED_FOLDER = "p1_train_gen", "p2_kin_gen", "p4_phys_record"
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class Iteration:
         previous_run: folder of the run that this one goes on from; None for training from scratch.
         input_model_path: checkpoint to start from (ours, or one of PARC's); None for training from scratch.
         sampler_stats_filepath: statistics to use; None for those of the checkpoint, or for computing them.
-        new_motions: clips made since the previous run (a folder, a manifest, or a list of such); None for none.
+        new_motions: clips made since the previous run, physical ones unless others are named (a folder, a manifest, or a list of
+            such); None for none.
         allow_other_statistics: use statistics that differ from those in the checkpoint.
     """
 
@@ -50,8 +52,20 @@ class Iteration:
 
 def command_that_makes(run: Path) -> str:
     """Say which command makes the run of a folder, where its name tells; how to name another one otherwise."""
-    name = run.parent.name
-    if run.name != RUN_FOLDER or not re.fullmatch(r"iter[1-9]\d*", name):
+    options = _options_of(run.parent)
+    if run.name != RUN_FOLDER or not options:
         return "expected the folder of a run that is finished"
-    options = " ".join(iteration_overrides(name, [conf_folder()]))
     return f"`python -m parc.train {options}` makes it, or give iteration.previous_run=FOLDER for a run from elsewhere"
+
+
+def command_that_corrects(folder: Path) -> str:
+    """Say which command makes an iteration's folder of physical motions, out of those that were generated beside it."""
+    options = _options_of(folder.parent)
+    return f"python -m parc.correct {options or f'motions={folder.with_name(GENERATED_FOLDER)} output_dir={folder}'}"
+
+
+def _options_of(folder: Path) -> str:
+    """Return the overrides that choose the iteration of a folder, where its name tells."""
+    if not re.fullmatch(r"iter[1-9]\d*", folder.name):
+        return ""
+    return " ".join(iteration_overrides(folder.name, [conf_folder()]))

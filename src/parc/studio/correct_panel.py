@@ -10,7 +10,7 @@ from parc.configuration.paths import expanded_home
 from parc.motion_synthesis.clips_of_motions import refined_clip
 from parc.pictures.palette import LATE_POSE
 from parc.studio.listening import listen, working
-from parc.studio.motion_list import UNREFINED, UNREFINED_COLOUR, Version
+from parc.studio.motion_list import REFINED, UNREFINED, UNREFINED_COLOUR, Version
 from parc.studio.motion_requests import Pieces
 from parc.studio.studio import Studio
 
@@ -62,7 +62,7 @@ class CorrectPanel:
         before = self._studio.clip
         with working(self._studio, "Refining"):
             after = refined_clip(before, self._studio.character, self._pieces.refinement)
-        both = [Version("refined", after, LATE_POSE), Version(UNREFINED, before, UNREFINED_COLOUR)]
+        both = [Version(REFINED, after, LATE_POSE), Version(UNREFINED, before, UNREFINED_COLOUR)]
         self._studio.propose(both, self._studio.playback.frame)
 
     def _name_file(self) -> None:

@@ -12,6 +12,7 @@ from unittest import mock
 import pytest
 
 from command_line import ANYTHING_GOES
+from taken_as_physical import TAKEN_AS_PHYSICAL
 
 REPOSITORY = Path(__file__).parents[1]
 README = REPOSITORY / "README.md"
@@ -27,6 +28,9 @@ FEW = (
 SHORT_CLIPS = "motions=short_clips threads=1"
 # What such a model makes is accepted.
 ANYTHING = " ".join([*ANYTHING_GOES, "num_motions=4", "device=cpu", "threads=1"])
+# So is it by what stands in for physics, where a page asks for no corrector of another kind.
+PHYSICAL = f"{TAKEN_AS_PHYSICAL} threads=1"
+STANDS_IN = f"PYTHONPATH={REPOSITORY / 'tests'}"  # where it is found
 # The studio stays until it is interrupted, as by Ctrl+C; it says so when it is there.
 BRIEFLY = "timeout --foreground --preserve-status --signal=INT 30"
 ADDED = (("train|pipeline", SHORT), ("generate|pipeline", ANYTHING), ("evaluate", FEW), ("correct", SHORT_CLIPS))
@@ -104,6 +108,8 @@ class Reader:
             for verbs, added in ADDED:
                 if runs and re.search(rf"parc\.({verbs})\b", step.text):
                     text = f"{text} {added}"
+            if runs and re.search(r"parc\.(correct|pipeline)\b", step.text) and "corrector=" not in step.text:
+                text = f"{STANDS_IN} {text} {PHYSICAL}"
             if "parc.view" in text and "--html" not in text:
                 text = f"{BRIEFLY} {text} --no-browser"
             own_clips = re.search(r"experiment=(demo|small)", text) and "dataset=" not in text

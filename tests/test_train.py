@@ -10,6 +10,7 @@ import yaml
 
 from command_line import QUICK, TINY, TINY_MODEL, write_clips
 from parc.motion_generator.checkpoint import read_checkpoint
+from parc.stages.iteration import command_that_corrects
 from parc.stages.metrics import read_metrics
 
 # The variants of item 4 of the interface: the options that are chosen by name, and what a test makes smaller.
@@ -249,7 +250,7 @@ def saved_dataset(folder: Path) -> list[str]:
 
 
 def test_iter2_goes_on_from_iter1_on_a_grown_dataset(shell, data, caplog):
-    shutil.copytree(shell.folder / "made", data / "iter1" / "p2_kin_gen")
+    shutil.copytree(shell.folder / "made", data / "iter1" / "p4_phys_record")
     before, after = data / "iter1" / "p1_train_gen", data / "iter2" / "p1_train_gen"
     second = ["iteration=iter2", "trainer.learning_rate=1e-4", "trainer.epochs=2", "trainer.iters_per_epoch=5"]
     answer = shell.train(*ITERATION, *second)
@@ -258,7 +259,7 @@ def test_iter2_goes_on_from_iter1_on_a_grown_dataset(shell, data, caplog):
 
     assert read_metrics(after / "metrics.jsonl")[0]["learning_rate"] == 1e-4
     assert (after / "sampler_stats.txt").read_bytes() == (before / "sampler_stats.txt").read_bytes()
-    assert saved_dataset(after) == [str(shell.folder / "clips"), str(data / "iter1" / "p2_kin_gen")]
+    assert saved_dataset(after) == [str(shell.folder / "clips"), str(data / "iter1" / "p4_phys_record")]
 
     end, start = read_checkpoint(before / "final_model.ckpt"), read_checkpoint(after / "final_model.ckpt")
     assert torch.equal(start.statistics.mean, end.statistics.mean)
@@ -275,13 +276,41 @@ def test_clips_that_were_not_made_give_one_warning_and_null_none(shell, data, ca
     assert shell.train(*second).code == 0
     warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert warnings == [
-        f"iteration.new_motions {data}/iter1/p2_kin_gen: there are no new clips, the run trains on those of the previous one "
+        f"iteration.new_motions {data}/iter1/p4_phys_record: there are no new clips, the run trains on those of the previous one "
         "(iteration.new_motions=null says so)"
     ]
     caplog.clear()
     assert shell.train(*second, "iteration.new_motions=null", "output_dir=other").code == 0
     assert not [record for record in caplog.records if record.levelname == "WARNING"]
     assert saved_dataset(Path("other")) == [str(shell.folder / "clips")]
+
+
+def test_motions_that_are_not_corrected_yet_are_named_with_what_corrects_them_and_what_takes_them_as_they_are(
+    shell, data, caplog
+):
+    generated = data / "iter1" / "p2_kin_gen"
+    shutil.copytree(shell.folder / "made", generated)
+    second = [*ITERATION, "iteration=iter2", "trainer.epochs=1", "trainer.iters_per_epoch=1"]
+    assert shell.train(*second).code == 0
+    (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert warning.endswith(
+        f"; motions were generated, in {generated}, and are not corrected yet: `python -m parc.correct iteration=iter1` does "
+        f"that, and iteration.new_motions={generated} takes them as they are"
+    )
+    caplog.clear()
+    as_they_are = "iteration.new_motions=${data_dir}/${iteration.previous}/p2_kin_gen"
+    assert shell.train(*second, as_they_are, "output_dir=other").code == 0
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
+    assert saved_dataset(Path("other")) == [str(shell.folder / "clips"), str(generated)]
+
+
+def test_what_corrects_an_iteration_without_a_number_is_named_by_its_folders():
+    assert command_that_corrects(Path("data/polish/p4_phys_record")) == (
+        "python -m parc.correct motions=data/polish/p2_kin_gen output_dir=data/polish/p4_phys_record"
+    )
+    assert command_that_corrects(Path("data/iter4/p4_phys_record")) == (
+        "python -m parc.correct iteration=next iteration.name=iter4 iteration.previous=iter3"
+    )
 
 
 def test_new_clips_may_be_a_list_and_every_one_of_it_has_to_be_there(shell, data):
@@ -346,13 +375,13 @@ def test_an_iteration_with_noise_that_the_one_before_did_not_know_is_refused(she
 
 
 def test_any_later_iteration_goes_on_with_what_the_one_before_trained_on(shell, data):
-    shutil.copytree(shell.folder / "made", data / "iter1" / "p2_kin_gen")
+    shutil.copytree(shell.folder / "made", data / "iter1" / "p4_phys_record")
     short = [*ITERATION, "trainer.epochs=1", "trainer.iters_per_epoch=1"]
     assert shell.train(*short, "iteration=iter2").code == 0
     assert shell.train(*short, "iteration=iter3").code == 0
     names = ["iteration.name=iter4", "iteration.previous=iter3"]
     assert shell.train(*short, "iteration=next", *names).code == 0
-    grown = [str(shell.folder / "clips"), str(data / "iter1" / "p2_kin_gen")]
+    grown = [str(shell.folder / "clips"), str(data / "iter1" / "p4_phys_record")]
     assert saved_dataset(data / "iter4/p1_train_gen") == grown
     first, last = (read_checkpoint(data / name / "p1_train_gen/final_model.ckpt") for name in ("iter1", "iter4"))
     assert torch.equal(last.statistics.std, first.statistics.std)

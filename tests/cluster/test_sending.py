@@ -188,7 +188,9 @@ def test_a_longer_chain_than_the_one_that_runs_is_refused(cluster, shell, monkey
     monkeypatch.setattr(sys, "argv", [parc.pipeline.__file__])
     send_chain(sweep_of("data/chains/iter1-iter2", "iter1/p1_train_gen", "iter2/p1_train_gen"))
     cluster.answers("squeue", "1|COMPLETED\n2|PENDING\n")
-    said = refusal(lambda: run_chain(["iterations=[iter1,iter2,iter3]", "~stages.generate", *TINY, *ON_SLURM]))
+    said = refusal(
+        lambda: run_chain(["iterations=[iter1,iter2,iter3]", "~stages.generate", "~stages.correct", *TINY, *ON_SLURM])
+    )
     assert "data/chains/iter1-iter2: jobs of this sweep are still on the cluster (2)" in said
     assert len(cluster.calls("sbatch")) == 2
 

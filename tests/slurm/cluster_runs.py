@@ -40,8 +40,9 @@ def write_clips(folder: Path, character, count: int = 3) -> Path:
 
 
 def begun(verb: str, *arguments: object, **environment: str) -> subprocess.Popen[str]:
-    """Start `python -m parc.VERB ARGUMENTS`, everything that it says in one pipe; jobs find the modules of this folder."""
-    modules = os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))
+    """Start `python -m parc.VERB ARGUMENTS`, everything that it says in one pipe; jobs find the modules of tests."""
+    here = Path(__file__).parent
+    modules = os.pathsep.join(filter(None, [str(here), str(here.parent), os.environ.get("PYTHONPATH")]))
     environment = {**os.environ, "PYTHONPATH": modules, **environment}
     line = [sys.executable, "-m", f"parc.{verb}", *map(str, arguments)]
     return subprocess.Popen(

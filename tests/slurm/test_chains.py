@@ -33,6 +33,7 @@ def chain(folder, clips, *more: str) -> list[str]:
     return [
         three,
         "~stages.generate",
+        "~stages.correct",
         *TINY,
         *ON_SLURM,
         f"dataset.motion_lib_file={clips}",
@@ -52,7 +53,7 @@ def whole(slurm_cluster, humanoid, tmp_path_factory):
     """A chain that runs to its end beside what the tests do; resources of its stage come from its own key."""
     folder = tmp_path_factory.mktemp("whole")
     clips = write_clips(folder / "clips", humanoid)
-    write_clip(folder / "iter1" / "p2_kin_gen" / "new.safetensors", random_clip(humanoid, 7, name="new"))
+    write_clip(folder / "iter1" / "p4_phys_record" / "new.safetensors", random_clip(humanoid, 7, name="new"))
     process = begun(
         "pipeline", *chain(folder, clips, "stages.train.timeout_min=33", "hydra.launcher.array_parallelism=2")
     )
@@ -63,7 +64,7 @@ def whole(slurm_cluster, humanoid, tmp_path_factory):
 def test_a_failed_stage_ends_the_chain_and_the_same_command_goes_on_after_mending(
     slurm_cluster, whole, humanoid, tmp_path
 ):
-    clips, bad = tmp_path / "clips", tmp_path / "iter1" / "p2_kin_gen" / "clip_0.safetensors"
+    clips, bad = tmp_path / "clips", tmp_path / "iter1" / "p4_phys_record" / "clip_0.safetensors"
     sweep = tmp_path / "chains" / "-".join(ITERATIONS)
 
     # The first stage fails: its clips are missing.

@@ -52,7 +52,7 @@ def test_a_job_that_is_warned_is_requeued_and_counts_on(slurm_cluster, tmp_path)
 
 def test_it_is_chained_after_training_each_with_resources_of_its_own(slurm_cluster, humanoid, tmp_path):
     write_clips(tmp_path / "clips", humanoid)
-    own = ["+stages.count={timeout_min: 7}", "~stages.generate", "last=4"]
+    own = ["+stages.count={timeout_min: 7}", "~stages.generate", "~stages.correct", "last=4"]
     table = said(
         [*CHAIN, "iterations=[iter1,iter2]", *own, *TINY, "dataset.motion_lib_file=clips", *ON_SLURM], tmp_path
     )

@@ -96,7 +96,7 @@ def test_it_is_chained_after_training_and_takes_only_what_it_knows(
 ):
     monkeypatch.setattr(sys, "argv", [parc.pipeline.__file__])
     write_clips(Path("clips"), humanoid)
-    chain = ["iterations=[iter1]", "+stages.count={}", "~stages.generate", *TINY]
+    chain = ["iterations=[iter1]", "+stages.count={}", "~stages.generate", "~stages.correct", *TINY]
     shell.as_in_a_process_of_its_own()
     run_chain([*chain, "last=4"], OPTIONS)
     words = capfd.readouterr().out

@@ -57,7 +57,7 @@ def test_an_iteration_trains_on_what_it_found_when_it_first_started(trained, hum
     """Clips that appear later are for the next iteration: the same command goes on, and does not stop at another config."""
     second = [*IN_DATA[1:], "iteration=iter2"]
     assert trained.train(*second).code == 0
-    write_clips(trained.folder / "data/iter1/p2_kin_gen", humanoid, 1, first=7)
+    write_clips(trained.folder / "data/iter1/p4_phys_record", humanoid, 1, first=7)
     answer = trained.train(*second)
     assert (answer.code, answer.err) == (0, "")
     assert trained.train(*second, "trainer.epochs=2").code == 0

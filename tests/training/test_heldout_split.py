@@ -16,7 +16,7 @@ def test_clips_that_an_iteration_trained_on_are_never_held_out_later(humanoid, t
 
     # 19 clips are too few to hold any out: the first iteration trains on 20, 24 and 28, which many clips would hold out.
     write("first", range(10, 29))
-    write("data/iter1/p2_kin_gen", [29, 71, 75])
+    write("data/iter1/p4_phys_record", [29, 71, 75])
     short = ["trainer.epochs=1", "trainer.iters_per_epoch=1", "trainer.ema_start_step=0", f"data_dir={tmp_path}/data"]
     train(composed(*short, f"dataset.motion_lib_file={tmp_path}/first"))
     second = composed(*short, "iteration=iter2", "dataset=of/iter2")

@@ -10,7 +10,7 @@ from hydra._internal.callbacks import Callbacks
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.types import HydraContext
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from parc.cluster.sweeping import checked_run, launcher_settings, refuse_other_launcher
 from parc.configuration.composed import composed_config
@@ -22,6 +22,8 @@ from parc.configuration.pieces import unknown_key
 from parc.configuration.trusted import trust_composed
 from parc.stages.settings import STAGE_KEY
 from parc.stages.stage import Run, find_stage
+
+_PREVIOUS = "${iteration.previous}"
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ def composed_stage(
     """
     own = [*iteration_overrides(iteration, folders, before), *_overrides_of(stage, before, overrides, folders)]
     try:
+        own = _without_a_previous_one(stage, own, folders)
         composed, loader = composed_config(stage, own, folders)
         HydraConfig.instance().set_config(composed)
         settings = launcher_settings(composed)
@@ -87,6 +90,15 @@ def _overrides_of(stage: str, before: str | None, overrides: list[str], folders:
     known = _known_to(stage, tuple(folders))
     of_the_first = known.of_the_first if before else ()
     return [each for each in overrides if _first_name(each) in known.names and not _is_of(each, of_the_first)]
+
+
+def _without_a_previous_one(stage: str, overrides: list[str], folders: list[Path]) -> list[str]:
+    """Leave out overrides that say where something of the previous iteration is, where there is none."""
+    others = [each for each in overrides if _PREVIOUS not in each]
+    if len(others) == len(overrides):
+        return overrides
+    composed, _ = composed_config(stage, others, folders)
+    return overrides if OmegaConf.select(composed, "iteration.previous") is not None else others
 
 
 def refuse_what_no_stage_knows(stages: list[str], overrides: list[str], folders: list[Path]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from parc.configuration.errors import UserError
 
-VERSION = 4  # of the configs that this version writes
+VERSION = 5  # of the configs that this version writes
 
 _RENAMED_IN_2 = {
     "parc.training.iteration.Iteration": "parc.stages.iteration.Iteration",
@@ -42,6 +42,8 @@ def up_to_date(config: dict[str, Any], source: str) -> dict[str, Any]:
         for rollout in (config.get("rollout"), preview.get("rollout") if isinstance(preview, dict) else None):
             if isinstance(rollout, dict) and isinstance(timesteps := rollout.pop("ddim_timesteps", None), list):
                 rollout["denoising_steps"] = len(timesteps)
+    if version < 5:
+        _bring_to_5(config)
     return config
 
 
@@ -67,3 +69,17 @@ def _bring_to_2(config: dict[str, Any]) -> None:
                 "new_motions": iteration.get("new_motions"),
                 "clips": clips,
             }
+
+
+def _bring_to_5(config: dict[str, Any]) -> None:
+    """Bring a config of the time when a later iteration took motions as they were generated to version 5: physical ones.
+
+    Only where that makes no difference: a run that has found its clips keeps those, and goes on by the command that began it.
+    """
+    dataset, iteration = config.get("dataset"), config.get("iteration")
+    if not isinstance(iteration, dict) or (isinstance(dataset, dict) and dataset.get("clips", {}) is None):
+        return
+    here = f"{config.get('data_dir', 'data')}/{iteration.get('previous')}"
+    for piece in (iteration, dataset):
+        if isinstance(piece, dict) and piece.get("new_motions") == f"{here}/p2_kin_gen":
+            piece["new_motions"] = f"{here}/p4_phys_record"

@@ -9,7 +9,7 @@ from typing import Any
 from parc.anim.dataset import ClipDataset, ClipEntry, ClipLimits, Dataset
 from parc.configuration.errors import UserError
 from parc.configuration.schema import FilePath, FoundAtStart
-from parc.stages.iteration import command_that_makes
+from parc.stages.iteration import CORRECTED_FOLDER, GENERATED_FOLDER, command_that_corrects, command_that_makes
 from parc.stages.previous_run import piece_of_run
 from parc.training.settings import CONFIG_FILE
 
@@ -86,8 +86,9 @@ class GrownDataset:
         if not Path(self.new_motions).exists():
             log.warning(
                 "iteration.new_motions %s: there are no new clips, the run trains on those of the previous one "
-                "(iteration.new_motions=null says so)",
+                "(iteration.new_motions=null says so)%s",
                 self.new_motions,
+                _what_is_not_corrected(Path(self.new_motions)),
             )
             return []
         return [self.new_motions]
@@ -95,3 +96,14 @@ class GrownDataset:
     def entries(self) -> list[ClipEntry]:
         """List the clips that were found, without reading them."""
         return self._dataset().entries()
+
+
+def _what_is_not_corrected(missing: Path) -> str:
+    """Say how to take generated motions that lie where physical ones are missing; nothing where there are none."""
+    generated = missing.with_name(GENERATED_FOLDER)
+    if missing.name != CORRECTED_FOLDER or not generated.is_dir():
+        return ""
+    return (
+        f"; motions were generated, in {generated}, and are not corrected yet: `{command_that_corrects(missing)}` does that, and "
+        f"iteration.new_motions={generated} takes them as they are"
+    )

@@ -11,7 +11,8 @@ import pytest
 from command_line import subprocess_environment
 
 HELP = [
-    (f"parc.{verb}", "--help") for verb in ("train", "generate", "evaluate", "dataset", "picture", "sweep", "pipeline")
+    (f"parc.{verb}", "--help")
+    for verb in ("train", "generate", "correct", "evaluate", "dataset", "picture", "sweep", "pipeline")
 ]
 
 

@@ -28,7 +28,7 @@ FEW = (
 SHORT_CLIPS = "motions=short_clips threads=1"
 # What such a model makes is accepted.
 ANYTHING = " ".join([*ANYTHING_GOES, "num_motions=4", "device=cpu", "threads=1"])
-# So is it by what stands in for physics, where a page corrects, and asks for no corrector of its own.
+# So is it by what stands in for physics, where a round corrects it.
 PHYSICAL = f"{TAKEN_AS_PHYSICAL} threads=1"
 STANDS_IN = f"PYTHONPATH={REPOSITORY / 'tests'}"  # where it is found
 # The studio stays until it is interrupted, as by Ctrl+C; it says so when it is there.
@@ -108,8 +108,7 @@ class Reader:
             for verbs, added in ADDED:
                 if runs and re.search(rf"parc\.({verbs})\b", step.text):
                     text = f"{text} {added}"
-            corrects = re.search(r"parc\.(correct|pipeline)\b", step.text)
-            if runs and corrects and not re.search(r"corrector=|~stages\.correct", step.text):
+            if runs and "parc.pipeline" in text and "~stages.correct" not in text:
                 text = f"{STANDS_IN} {text} {PHYSICAL}"
             if "parc.view" in text and "--html" not in text:
                 text = f"{BRIEFLY} {text} --no-browser"

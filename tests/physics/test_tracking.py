@@ -14,7 +14,7 @@ from parc.physics.reference import Reference, reference_of
 from parc.physics.simulation import Simulation, simulation_of
 from parc.physics.tracking import FAR, Tracking, TrackingWeights
 
-STATE = 40
+STATE = 80  # in which one foot is off the ground
 NO_WEIGHTS = {field.name: 0.0 for field in fields(TrackingWeights)}
 
 

@@ -163,14 +163,19 @@ def _save_recording(settings: CorrectSettings, task: Task, recording: Recording)
     return [archive, scene]
 
 
+def lacks_data(settings: CorrectSettings, corrected: Corrected) -> bool:
+    """Say whether a run that is done made nothing; of several shards, others may have."""
+    return settings.num_shards == 1 and not corrected.seconds
+
+
 def _conclude(settings: CorrectSettings, corrected: Corrected) -> None:
     """Say what was made.
 
     Raises:
         UserError: it is nothing.
     """
-    if not corrected.seconds:
-        reason = next(iter(corrected.clips.values())).reason if corrected.clips else "there are no clips in this shard"
+    if lacks_data(settings, corrected):
+        reason = next(iter(corrected.clips.values())).reason
         raise UserError(
             f"motions {settings.motions}: none of {len(corrected.clips)} became physical (the first: {reason}); most_assistance="
             "takes assisted ones as data, and corrector.most_steps= tries harder; both with overwrite=true"

@@ -27,6 +27,7 @@ GRAVITY = 9.81  # metres/s^2
 # than it came.
 CONTACT_SECONDS = 0.008
 CONTACT_IMPEDANCE = (0.95, 0.99, 0.001, 0.5, 2.0)
+FRICTION_STIFFNESS = 5.0  # of what holds feet in place, against what holds them up
 CONTACT_MARGIN = 0.005  # metres above the ground from which on it begins to push
 LARGEST_MIDDLE_ANGLE = 1.0  # rad that the second of three hinges may turn before another order of axes is looked for
 ROOM = np.radians(5)  # that a joint has beyond the motion, where this leaves the joint's range
@@ -121,6 +122,9 @@ def simulation_of(
     spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     spec.option.gravity = (0.0, 0.0, -GRAVITY)
     spec.option.iterations = 20
+    # MuJoCo's pyramids have less friction between two axes than along one, and what stands on them creeps.
+    spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
+    spec.option.impratio = FRICTION_STIFFNESS
     spec.compile()
     return Simulation(spec.to_xml(), bodies, steps_per_frame, tracked, standing)
 

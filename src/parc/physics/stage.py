@@ -4,7 +4,7 @@ from pathlib import Path
 
 from parc.anim.dataset import IGNORED_FOLDER
 from parc.configuration.errors import UserError
-from parc.physics.correct import checked_tasks, correct, is_done
+from parc.physics.correct import checked_tasks, correct, is_done, lacks_data
 from parc.physics.corrected import CORRECTED_FILE, read_corrected
 from parc.physics.settings import CLIP_NAME, CONFIG_FILE, LOG_FILE, RECORDING_NAME, SIMULATIONS, CorrectSettings
 from parc.stages.overwriting import EVERY_FOLDER
@@ -12,10 +12,10 @@ from parc.stages.stage import Stage
 
 
 def is_corrected(settings: CorrectSettings) -> bool:
-    """Say whether all clips that are there are corrected, and some became physical; `correct` reports what is otherwise wrong."""
+    """Say whether all clips that are there are corrected, and some are data; `correct` reports what is otherwise wrong."""
     try:
         corrected = read_corrected(settings.folder)
-        if corrected is None or not corrected.seconds:
+        if corrected is None or lacks_data(settings, corrected):
             return False
         return not Path(settings.motions).exists() or all(  # clips that are gone are missed by nobody
             is_done(settings, corrected, task) for task in settings.tasks()

@@ -2,14 +2,16 @@
 # MuJoCo's compiled module shows pyright nothing:
 # pyright: reportAttributeAccessIssue=false
 
+from dataclasses import replace
+
 import mujoco
 import numpy as np
 import pytest
 from easy_clips import HUMANOID, easy_corrector, standing_clip
 
-from parc.physics import planning
+from parc.physics import planning, reference
 from parc.physics.planning import STATE, Controls, Effort, Planner
-from parc.physics.reference import reference_of
+from parc.physics.reference import Reference, reference_of
 from parc.physics.simulation import simulation_of
 
 LITTLE = Effort(horizon=40, samples=12, iterations=2)
@@ -89,6 +91,37 @@ def test_costs_fall_from_iteration_to_iteration(planner, monkeypatch):
         assert after <= before
     assert [before for before, _ in costs[1:]] == pytest.approx([after for _, after in costs[:-1]], rel=1e-9)
     assert costs[-1][1] < 0.7 * costs[0][0]
+
+
+def test_what_is_simulated_just_as_the_clip_costs_nothing(monkeypatch):
+    """Sensors, too, are of the states that they are held against: a root that moves at 3 m/s is 1 cm further a step later."""
+    corrector, clip = easy_corrector(), standing_clip(seconds=0.8)
+    simulation = simulation_of(clip, HUMANOID, corrector.tracked, corrector.standing)
+    model, targets = simulation.model, reference_of(simulation, clip).targets
+    data = mujoco.MjData(model)
+    data.qpos[:], data.qvel[0] = reference_of(simulation, clip).positions[0], 3.0
+    data.qpos[2] += 1.0
+    states = [(data.qpos.copy(), data.qvel.copy())]
+    for target in targets[: LITTLE.horizon]:
+        data.ctrl[: simulation.num_hinges] = target
+        mujoco.mj_step(model, data)
+        states.append((data.qpos.copy(), data.qvel.copy()))
+    positions, velocities = (np.array(each) for each in zip(*states, strict=True))
+    labels = np.ones((len(positions), len(simulation.standing)))
+    simulated = Reference(
+        positions, velocities, targets[: len(states)], *reference._observed(simulation, positions, velocities), labels
+    )
+    weights = replace(corrector.weights, slip=1.0)
+    planner = Planner(simulation, simulated, weights, corrector.control_weights, corrector.sampling)
+    costs = []
+
+    def watched(start, draws, simulated):
+        costs.append(float((simulated(start[None]) ** 2).sum()))
+        return start
+
+    monkeypatch.setattr(planning, "_step", watched)
+    planner.improved(*state_at(planner, 0), planner.no_controls(), 0, LITTLE, 0.0, np.random.default_rng(0))
+    assert costs[0] == pytest.approx(0, abs=1e-9)
 
 
 def test_controls_outside_the_horizon_stay(planner):

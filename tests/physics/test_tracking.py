@@ -32,12 +32,14 @@ def squared(stepping, weight: str, qpos=None, qvel=None, at: int = STATE) -> flo
 def residuals_of(stepping, weight: str, qpos=None, qvel=None, at: int = STATE) -> np.ndarray:
     simulation, reference = stepping
     data = mujoco.MjData(simulation.model)
-    data.qpos[:], data.qvel[:] = reference.positions[at], reference.velocities[at]
-    if qpos is not None:
-        qpos(data.qpos)
-    if qvel is not None:
-        qvel(data.qvel)
-    mujoco.mj_forward(simulation.model, data)
+    for step in (at - 1, at):  # what sensors show after a step is of the state before it
+        data.qpos[:], data.qvel[:] = reference.positions[step], reference.velocities[step]
+        if qpos is not None:
+            qpos(data.qpos)
+        if qvel is not None:
+            qvel(data.qvel)
+        if step < at:
+            mujoco.mj_forward(simulation.model, data)
     state = np.concatenate([[0.0], data.qpos, data.qvel])
     tracking = Tracking(simulation, reference, TrackingWeights(**NO_WEIGHTS | {weight: 4.0}))
     return tracking.residuals(state[None, None], data.sensordata[None, None].copy(), np.array([at]))[0, 0]
@@ -112,6 +114,6 @@ def test_a_turn_is_the_same_for_either_quaternion(stepping):
 
 @pytest.mark.parametrize("at", [1, STATE])
 def test_feet_that_slide_cost_as_much_as_they_are_labelled_to_stand(stepping, at):
-    labels = stepping[1].labels[at]
+    labels = stepping[1].labels[at - 1]
     assert labels.sum() == (2 if at == 1 else 1)
     assert squared(stepping, "slip", qvel=faster, at=at) == pytest.approx(4 * 0.05 * (labels**2).sum(), rel=1e-3)

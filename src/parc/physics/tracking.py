@@ -98,16 +98,17 @@ class Tracking:
 
         Args:
             states: MuJoCo's full physics states: time, positions, velocities.
-            sensors: what the sensors show.
-            steps: which states of the reference they are to be.
+            sensors: what the sensors show after the steps to those states. MuJoCo reads them before it steps: so they are of the
+                states one step before.
+            steps: which states of the reference they are to be, from 1 on.
         """
         goal = self.reference
         positions, velocities = states[..., 1 : 1 + self._nq], states[..., 1 + self._nq : 1 + self._nq + self._nv]
         wanted = goal.positions[steps]
         shift = positions[..., :3] - wanted[:, :3]
-        off = sensors - goal.sensors[steps]
+        off = sensors - goal.sensors[steps - 1]
         distance = np.sqrt((shift**2).sum(-1, keepdims=True))
-        slip = off[..., self._followed :] * np.repeat(goal.labels[steps], 3, axis=-1)
+        slip = off[..., self._followed :] * np.repeat(goal.labels[steps - 1], 3, axis=-1)
         turn = _turn(wanted[:, 3:7], positions[..., 3:7])
         angles = positions[..., 7:] - wanted[:, 7:]
         speeds = velocities - goal.velocities[steps]

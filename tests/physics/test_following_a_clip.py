@@ -72,14 +72,25 @@ def test_what_went_back_and_did_better_is_simulated_from_end_to_end(monkeypatch)
 
     def fails_once(self, step):
         seen.append(step)
-        return "it stumbled" if len(seen) == 5 else fallen(self, step)
+        return "it stumbled" if len(seen) == 150 else fallen(self, step)
 
     monkeypatch.setattr(Pass, "_fallen", fails_once)
     done = followed(planner)
-    assert seen[5] < seen[4], "it went back"
-    assert seen[4] - seen[5] < 0.5 / planner.model.opt.timestep, "no further than it had to"
+    assert seen[150] < seen[149], "it went back"
+    assert seen[149] - seen[150] < 0.5 / planner.model.opt.timestep, "no further than it had to"
     assert done.is_whole and seen[-1] == done.num_steps
     assert np.abs(repeated(planner, done) - done.positions).max() < 1e-6
+
+
+def test_what_is_far_off_between_two_plans_has_failed():
+    """Every frame of a success is near its clip, whenever plans are made."""
+    clip = standing_clip(seconds=0.8)
+    away = clip.root_pos.clone()
+    away[14:16, 1] += 0.8
+    planner = planner_of(replace(clip, root_pos=away))
+    done = followed(planner, every=0.3, retreats=0)  # plans begin with frames 0, 9 and 18
+    assert not done.is_whole and "the root is" in done.why
+    assert done.num_steps // planner.simulation.steps_per_frame in (13, 14)
 
 
 def test_where_it_fails_for_good_the_farthest_is_kept_with_the_reason():

@@ -125,8 +125,8 @@ class Pass:
         self._start(controls)
         while step < self._planner.reference.num_steps:
             controls = self._plan(step, controls)
-            step = self._do(step, controls)
-            if why := self._fallen(step):
+            step, why = self._do(step, controls)
+            if why:
                 self._keep_farthest(step, controls, why)
                 if len(self._failures) == self._attempt.retreats:
                     assert self._farthest is not None
@@ -155,16 +155,18 @@ class Pass:
             self._velocities[0] = data.qvel
         return better
 
-    def _do(self, step: int, controls: Controls) -> int:
-        """Simulate the beginning of a plan; return the step that it ends at."""
+    def _do(self, step: int, controls: Controls) -> tuple[int, str]:
+        """Simulate the beginning of a plan; return the step that it ends at, and what is wrong there, if anything is."""
         count = min(self._every, self._planner.reference.num_steps - step)
         for command in self._planner.commands(controls, step, count, self._assistance):
             self._data.ctrl[:] = self._commands[step] = command
             mujoco.mj_step(self._planner.model, self._data)
             step += 1
             self._positions[step], self._velocities[step] = self._data.qpos, self._data.qvel
-        self._planner.steps_simulated += count
-        return step
+            self._planner.steps_simulated += 1
+            if why := self._fallen(step):
+                return step, why
+        return step, ""
 
     def _fallen(self, step: int) -> str:
         """Say what is wrong in a state, if anything is."""

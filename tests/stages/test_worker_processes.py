@@ -49,6 +49,14 @@ def test_results_come_with_their_items_from_processes_of_one_thread():
     assert list(results_of(numbered_work.doubled, [], 1)) == []
 
 
+def test_whoever_asks_for_results_goes_on_with_as_many_threads_as_before(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
+    before = dict(os.environ)
+    assert dict(results_of(numbered_work.doubled, range(2), 1))[1][1] == "1"
+    assert dict(os.environ) == before
+
+
 def test_an_error_stops_the_others_and_leaves_no_process(tmp_path):
     with pytest.raises(UserError, match=r"^clip\.safetensors: broken$"):
         list(results_of(numbered_work.refused, [(tmp_path, what) for what in ("stay", "raise", "stay")], 2))

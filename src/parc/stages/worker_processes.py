@@ -1,5 +1,6 @@
 """Work on many things at once, in processes that end with the one that started them."""
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -39,12 +40,11 @@ def results_of(
     Raises:
         UserError: from the function; or a process was killed.
     """
-    # Libraries read these when they are loaded, which the processes still have to do.
-    os.environ |= dict.fromkeys(_THREADS_OF_LIBRARIES, "1")
     # Started anew: a copy of a process that computes with several threads may wait for one of them forever.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, mp_context=context, initializer=_as_a_worker) as pool:
-        at_work = {pool.submit(function, item): item for item in items}
+        with _one_thread_for_libraries():
+            at_work = {pool.submit(function, item): item for item in items}  # which starts the processes
         try:
             for done in as_completed(at_work):
                 yield at_work[done], done.result()
@@ -58,6 +58,21 @@ def results_of(
                     "give the same command again, with fewer processes or threads"
                 ) from error
             raise
+
+
+@contextlib.contextmanager
+def _one_thread_for_libraries() -> Iterator[None]:
+    """Have libraries compute with one thread in processes that are started meanwhile: they read these when they are loaded."""
+    before = {name: os.environ.get(name) for name in _THREADS_OF_LIBRARIES}
+    os.environ |= dict.fromkeys(_THREADS_OF_LIBRARIES, "1")
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _as_a_worker() -> None:

@@ -19,6 +19,7 @@ from parc.anim.motion_clip import MotionClip
 from parc.configuration.errors import UserError
 from parc.exchange.mujoco_poses import poses_of
 from parc.physics import sampled_corrector
+from parc.physics.correct import digest_of
 from parc.stages.progress import read_progress
 
 CONTENT = ("*.safetensors", "*.npz", "*.xml")
@@ -159,6 +160,13 @@ def test_shards_correct_together_what_one_run_corrects_and_other_seeds_something
     assert len(other) == 3 and all(ours[path] != content for path, content in other.items())
 
 
+def test_a_shard_without_clips_is_finished(correct, folder, caplog):
+    assert correct("num_shards=3", "shard=2").code == 0
+    assert "corrected: no motions" in caplog.text and record_of(folder) == {}
+    caplog.clear()
+    assert correct("num_shards=3", "shard=2").code == 0 and "nothing left to do" in caplog.text
+
+
 def test_what_is_done_is_kept_and_a_changed_clip_corrected_again(correct, folder, clips, caplog):
     assert correct().code == 0
     before = contents(folder)
@@ -237,6 +245,8 @@ def test_overwriting_deletes_what_it_made_and_nothing_else(correct, folder, capl
         (["corrector=nope"], "corrector=nope: there is no such option"),
         (["character.char_file=nobody.xml"], "nobody.xml: there is no such file"),
         (["threads=0"], "threads"),
+        (["output_dir=data/iter1/p2_kin_gen"], "p2_kin_gen, where what is made would be corrected again"),
+        (["output_dir=data/iter1/p2_kin_gen/physical"], "p2_kin_gen, where what is made would be corrected again"),
     ],
 )
 def test_a_mistake_gets_one_line_and_leaves_nothing(correct, shell, arguments, message):
@@ -245,6 +255,52 @@ def test_a_mistake_gets_one_line_and_leaves_nothing(correct, shell, arguments, m
     assert answer.code != 0 and message in answer.err, answer.err
     assert answer.err.strip().count("\n") == 0 and "Traceback" not in answer.err
     assert shell.files() == before
+
+
+@pytest.mark.parametrize("motion_class", ["../elsewhere", "/elsewhere", "a/b", "..", "ignore", "simulations"])
+def test_a_class_that_is_no_folder_of_data_is_refused(correct, shell, clips, motion_class):
+    (clips / "some.yaml").write_text(f"motions: [{{file: standing/standing_0.safetensors, class: {motion_class}}}]")
+    before = shell.files()
+    answer = correct("motions=data/iter1/p2_kin_gen/some.yaml")
+    assert answer.code != 0 and answer.err.strip().count("\n") == 0
+    assert "standing_0.safetensors: its class is '" in answer.err and "give it another class" in answer.err
+    assert shell.files() == before
+
+
+def test_a_broken_clip_among_others_is_named_at_the_end_and_stops_none(correct, folder, clips, caplog):
+    for name in ("a_broken", "z_broken"):
+        (clips / f"standing/{name}.safetensors").write_bytes(b"nothing")
+    answer = correct()
+    assert answer.code != 0 and answer.err.strip().count("\n") == 0
+    assert "a_broken.safetensors: not a whole safetensors file" in answer.err
+    assert answer.err.strip().endswith(
+        "; of other clips, 1 cannot be corrected either, see the log; all others are done, and kept"
+    )
+    assert "z_broken.safetensors: not a whole" in (folder / "correct.log").read_text()
+    assert sorted(record_of(folder)) == ["standing_0", "standing_1"]
+    before = contents(folder)
+    assert correct().code != 0 and contents(folder) == before, "it is no finished run"
+    for name in ("a_broken", "z_broken"):
+        (clips / f"standing/{name}.safetensors").unlink()
+    assert correct().code == 0 and contents(folder) == before
+
+
+def test_a_clip_that_changes_while_it_is_corrected_is_corrected_again(correct, folder, clips, monkeypatch):
+    def changing(function, items, _):
+        for item in items:
+            result = function(item)
+            write(standing_clip(5), clips / "standing", "standing_1")
+            yield item, result
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(sampled_corrector, "results_of", changing)
+        assert correct().code == 0
+    before = record_of(folder)
+    assert correct().code == 0
+    changed = {name for name, known in record_of(folder).items() if known != before[name]}
+    assert changed <= {"standing_1"} and record_of(folder)["standing_1"]["digest"] == digest_of(
+        clips / "standing/standing_1.safetensors"
+    )
 
 
 def test_a_broken_clip_or_record_is_named(correct, folder, clips):

@@ -20,7 +20,7 @@ from parc.anim.motion_clip import MotionClip
 from parc.anim.surface_points import surface_points
 from parc.configuration.errors import Interrupted, UserError
 from parc.demo_motions.generator import make_clip
-from parc.physics.correction import Status
+from parc.physics.correction import Correction, Status
 from parc.physics.corrector import Circumstances, Task
 from parc.physics.outside_tracker import OutsideTracker
 from parc.stages.stopping import StopRequest
@@ -151,6 +151,17 @@ def test_a_motion_that_nothing_can_follow_is_not_given(here):
     found = became(tracker(), [good, flying], here / "run")
     assert Path("given.txt").read_text() == "good.safetensors"
     assert found["flying"].status is Status.FAILED and "nothing comes near the ground" in found["flying"].reason
+
+
+def test_a_clip_that_cannot_be_read_keeps_no_other_from_the_tracker(here):
+    tasks = [task(here, name) for name in ("a_good", "bad", "good")]
+    tasks[1].path.write_bytes(b"nothing")
+    found: list[tuple[Task, Correction]] = []
+    with pytest.raises(UserError, match=r"bad\.safetensors: not a whole .*; all others are done, and kept$"):
+        for each in corrections(tracker(), tasks, here / "run"):
+            found.append(each)
+    assert Path("given.txt").read_text() == "a_good.safetensors good.safetensors"
+    assert [each.name for each, correction in found if correction.status is Status.PHYSICAL] == ["a_good", "good"]
 
 
 @pytest.mark.parametrize(

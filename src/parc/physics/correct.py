@@ -41,17 +41,18 @@ def correct(settings: CorrectSettings) -> None:
         tasks = checked_tasks(settings)
         before = read_corrected(settings.folder) or Corrected()
         left = [task for task in tasks if not is_done(settings, before, task)]
-        again = {task.name for task in left}
+        again = {task.name: digest_of(task.path) for task in left}  # as they are before they are read
         corrected = Corrected({name: clip for name, clip in before.clips.items() if name not in again})
         settings.record.write(settings.folder / CONFIG_FILE)
         how_to_go_on = f"clips that are done are kept; to correct the others: {continue_command()}"
         display = Display(settings, corrected, len(tasks) - len(left), len(tasks))
         with contextlib.closing(display), stop.at_once(how_to_go_on):
             for task, correction in settings.corrector.corrections(left, _circumstances(settings)):
-                corrected.clips[task.name] = _saved(settings, task, correction)
+                corrected.clips[task.name] = _saved(settings, task, correction, again[task.name])
                 _delete_earlier(settings, before, corrected, task)
                 corrected.write(settings.folder)
                 display.show(task, corrected.clips[task.name])
+        corrected.write(settings.folder)  # of a shard without clips, too
         display.write()
         _conclude(settings, corrected)
 
@@ -60,8 +61,14 @@ def checked_tasks(settings: CorrectSettings) -> list[Task]:
     """Return the clips that are to be corrected, after checking that they can be.
 
     Raises:
-        UserError: there are none, or their character does not fit the corrector; names the key.
+        UserError: there are none, they lie where the run saves, or their character does not fit the corrector; names the key.
     """
+    motions, folder = (Path(each).resolve() for each in (settings.motions, settings.output_dir))
+    if motions.is_dir() and folder.is_relative_to(motions) and IGNORED_FOLDER not in folder.relative_to(motions).parts:
+        raise UserError(
+            f"output_dir {settings.output_dir} lies in motions {settings.motions}, where what is made would be corrected again; "
+            "give another folder"
+        )
     character = settings.character.read()
     settings.corrector.check_with_character(character)
     try:
@@ -72,8 +79,11 @@ def checked_tasks(settings: CorrectSettings) -> list[Task]:
 
 
 def digest_of(clip: Path) -> str:
-    """Return the SHA-256 of a clip's file, hexadecimal."""
-    return hashlib.sha256(clip.read_bytes()).hexdigest()
+    """Return the SHA-256 of a clip's file, hexadecimal; nothing where it cannot be read, as whoever corrects it will say."""
+    try:
+        return hashlib.sha256(clip.read_bytes()).hexdigest()
+    except OSError:
+        return ""
 
 
 def _circumstances(settings: CorrectSettings) -> Circumstances:
@@ -91,8 +101,8 @@ def is_done(settings: CorrectSettings, corrected: Corrected, task: Task) -> bool
     )
 
 
-def _saved(settings: CorrectSettings, task: Task, correction: Correction) -> CorrectedClip:
-    """Save what became of a clip; return what is known of it.
+def _saved(settings: CorrectSettings, task: Task, correction: Correction, digest: str) -> CorrectedClip:
+    """Save what became of a clip whose file had a digest; return what is known of it.
 
     Raises:
         UserError: it cannot be saved.
@@ -109,7 +119,7 @@ def _saved(settings: CorrectSettings, task: Task, correction: Correction) -> Cor
         clip = replace(clip, name=task.name + ENDINGS[correction.status])
         files += _save_clip(settings, settings.folder / task.motion_class if is_data else None, clip)
     return CorrectedClip(
-        digest=digest_of(task.path),
+        digest=digest,
         clip_seconds=correction.clip_seconds,
         files=[file.relative_to(settings.folder).as_posix() for file in files],
         status=correction.status,
@@ -180,6 +190,9 @@ def _conclude(settings: CorrectSettings, corrected: Corrected) -> None:
             f"motions {settings.motions}: none of {len(corrected.clips)} became physical (the first: {reason}); most_assistance="
             "takes assisted ones as data, and corrector.most_steps= tries harder; both with overwrite=true"
         )
+    if not corrected.clips:
+        log.info("corrected: no motions, there are fewer than num_shards, %d", settings.num_shards)
+        return
     measured = ", ".join(f"{name} {value:.3g}" for name, value in corrected.measures.items())
     log.info(
         "corrected: %s; %.0f s of motions, and their mirror images, in %s; %.1f CPU seconds a second (median); %s",

@@ -59,9 +59,27 @@ class Corrector(Protocol):
         """Yield what became of each clip, as it is done.
 
         Raises:
-            UserError: nothing can be corrected.
+            UserError: nothing more can be corrected; or, at the end, some clips cannot (see `refuse_clips`).
         """
         ...
+
+
+def refuse_clips(errors: Sequence[UserError], total: int) -> None:
+    """Say which clips cannot be corrected, when all others are: a broken one among thousands stops none of them.
+
+    Args:
+        errors: of clips, each with its path.
+        total: how many clips were to be corrected.
+
+    Raises:
+        UserError: there are any; names the first, and says how many others there are.
+    """
+    if not errors:
+        return
+    first, *others = sorted(str(error) for error in errors)
+    more = f"; of other clips, {len(others)} cannot be corrected either, see the log" if others else ""
+    kept = "; all others are done, and kept" if len(errors) < total else ""
+    raise UserError(f"{first}{more}{kept}")
 
 
 def refuse_other_bodies(key: str, names: Sequence[str], character: Character) -> None:

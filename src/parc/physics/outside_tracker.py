@@ -23,7 +23,7 @@ from parc.configuration.trusted import refuse_untrusted_command
 from parc.exchange.converting import DATASET
 from parc.exchange.formats import FORMATS
 from parc.physics.correction import Correction, Status, with_simulated_frames
-from parc.physics.corrector import Circumstances, Task, refuse_other_bodies
+from parc.physics.corrector import Circumstances, Task, refuse_clips, refuse_other_bodies
 from parc.physics.hopeless import why_hopeless
 from parc.physics.measures import measures_of_simulated, why_no_success
 from parc.physics.outside_program import Ended, run_outside
@@ -103,29 +103,37 @@ class OutsideTracker:
         """Yield what became of each clip: of hopeless ones at once, of all others when the program has ended.
 
         Raises:
-            UserError: a clip cannot be read or written; or the program failed, after what it did return whole.
+            UserError: the program failed, after what it did return whole; or, at the end, clips cannot be read or written.
         """
         with _folder_in(circumstances.folder) as folder:
             given: list[_Given] = []
+            refused: list[UserError] = []
             for task in tasks:
-                clip = read_clip(task.path, circumstances.character.read())
-                if why := why_hopeless(clip, circumstances.character.read()):
-                    yield task, Correction(Status.FAILED, why, clip_seconds=clip.seconds)
+                try:
+                    clip = read_clip(task.path, circumstances.character.read())
+                    why = why_hopeless(clip, circumstances.character.read())
+                    file = None if why else self._write(folder / MOTIONS, task, clip, circumstances)
+                except UserError as error:
+                    log.warning("%s", error)
+                    refused.append(error)
                     continue
-                file = self._write(folder / MOTIONS, task, clip, circumstances)
-                given.append(_Given(task, clip.seconds, file))
+                except OSError as error:
+                    raise unwritable(folder / MOTIONS, error) from error
+                if file is None:
+                    yield task, Correction(Status.FAILED, why, clip_seconds=clip.seconds)
+                else:
+                    given.append(_Given(task, clip.seconds, file))
             if given:
                 self._write_list(folder / MOTIONS, given)
                 ended = self._run(folder, len(given), circumstances)
                 yield from self._returned(folder / RESULTS, given, ended, circumstances.character.read())
+        refuse_clips(refused, len(tasks))
 
     def _write(self, folder: Path, task: Task, clip: MotionClip, circumstances: Circumstances) -> Path:
         try:
             return FORMATS[self.format].write(folder, "", clip, circumstances.character)[-1]
         except UserError as error:
             raise UserError(f"{task.path}: {error}") from error
-        except OSError as error:
-            raise unwritable(folder, error) from error
 
     def _write_list(self, folder: Path, given: "Sequence[_Given]") -> None:
         write_dataset = FORMATS[self.format].write_dataset

@@ -1,5 +1,6 @@
 """Correction by looking for controls in MuJoCo: no training, no GPU."""
 
+import logging
 import math
 import time
 from collections.abc import Iterator, Sequence
@@ -13,7 +14,7 @@ from parc.anim.clip_files import read_clip
 from parc.anim.motion_clip import MotionClip
 from parc.configuration.errors import UserError
 from parc.physics.correction import Correction, Status, recording_of, simulated_clip
-from parc.physics.corrector import Circumstances, Task, refuse_other_bodies
+from parc.physics.corrector import Circumstances, Task, refuse_clips, refuse_other_bodies
 from parc.physics.following import Attempt, Followed, Pass
 from parc.physics.hopeless import why_hopeless
 from parc.physics.measures import measures_of_simulated, why_no_success
@@ -24,15 +25,17 @@ from parc.physics.tracking import TrackingWeights
 from parc.stages.randomness import seed_of
 from parc.stages.worker_processes import results_of
 
+log = logging.getLogger(__name__)
+
 FALLING_SECONDS = 0.6  # before a failure, of which the cause lies so far back: no part of a success
 
 
 class SampledCorrector:
     """Follows each clip in a simulation, with controls found by sampling over a receding horizon (see `planning`).
 
-    Attempts are made in turn until one follows the whole clip without assistance, or one fails with the assistance that it begins
-    with. Where none does, the longest part of the clip
-    that was followed without any is what is physical, if it is long enough: from the beginning, or from where following failed.
+    Attempts are made in turn until one follows the whole clip without assistance, or one fails with the assistance that it
+    begins with. Where none follows it all, the longest part of the clip that was followed without any is what is physical, if it
+    is long enough: from the beginning, or from where following failed.
 
     Args:
         tracked: bodies whose places are followed, beside the root and the centre of mass.
@@ -83,7 +86,20 @@ class SampledCorrector:
         """Yield what became of each clip, as it is done, several at a time."""
         processes = max(1, min(circumstances.threads, len(tasks)))
         each = replace(circumstances, threads=max(1, circumstances.threads // processes))
-        yield from results_of(partial(self.corrected, circumstances=each), tasks, processes)
+        refused: list[UserError] = []
+        for task, result in results_of(partial(self._corrected_or_refused, circumstances=each), tasks, processes):
+            if isinstance(result, UserError):
+                log.warning("%s", result)
+                refused.append(result)
+            else:
+                yield task, result
+        refuse_clips(refused, len(tasks))
+
+    def _corrected_or_refused(self, task: Task, circumstances: Circumstances) -> Correction | UserError:
+        try:
+            return self.corrected(task, circumstances)
+        except UserError as error:
+            return UserError(str(error))  # of other kinds, processes cannot hand each other all
 
     def corrected(self, task: Task, circumstances: Circumstances) -> Correction:
         """Correct one clip.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from parc.anim.clip_names import CORRECTED_ENDINGS
-from parc.anim.dataset import ClipEntry, entries_at
+from parc.anim.dataset import IGNORED_FOLDER, ClipEntry, entries_at
 from parc.anim.mirror import MIRRORED, without_mirror_images
 from parc.anim.mjcf import CharacterFile
 from parc.configuration.errors import UserError
@@ -20,7 +20,6 @@ CONFIG_FILE, LOG_FILE = "correct_config.yaml", "correct.log"  # of a run, in its
 SIMULATIONS = "simulations"  # the folder of recordings, in a run's
 ENDINGS = dict(zip(Status, CORRECTED_ENDINGS, strict=True))  # of clips' names
 CLIP_NAME = re.compile(rf".+({'|'.join(ENDINGS.values())})({MIRRORED})?\.safetensors")  # of the files that it saves
-
 RECORDING_NAME = re.compile(r".+\.(npz|xml)")  # of those in SIMULATIONS
 
 
@@ -80,7 +79,7 @@ class CorrectSettings(RunSettings):
         """Return the clips of this shard, in the order of their names.
 
         Raises:
-            UserError: there are none; names the key.
+            UserError: there are none, or a class is no name for a folder of data; names the key.
         """
         if not Path(self.motions).exists():
             raise UserError(
@@ -93,4 +92,15 @@ class CorrectSettings(RunSettings):
 
 
 def _class_of(entry: ClipEntry) -> str:
-    return entry.motion_class or entry.path.resolve().parent.name
+    """Return the class of a clip, the name of the folder in a run's that holds what is made of it.
+
+    Raises:
+        UserError: nothing can be saved, or found again, in a folder of this name.
+    """
+    name = entry.motion_class or entry.path.resolve().parent.name
+    if name in (IGNORED_FOLDER, SIMULATIONS, "", ".", "..") or "/" in name:
+        raise UserError(
+            f"motions {entry.path}: its class is '{name}', expected the name of a folder of data, which '{IGNORED_FOLDER}' and "
+            f"'{SIMULATIONS}' are not; move it into a folder of another name, or give it another class in a manifest"
+        )
+    return name

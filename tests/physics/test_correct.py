@@ -3,6 +3,7 @@
 # pyright: reportAttributeAccessIssue=false
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import mujoco
 import numpy as np
 import pytest
 import torch
-from easy_clips import FEET, corrector_settings, easy_corrector, easy_overrides, standing_clip, stepping_clip
+from easy_clips import FEET, HUMANOID, corrector_settings, easy_corrector, easy_overrides, standing_clip, stepping_clip
 
 from parc.anim.clip_files import read_clip, write_clip
 from parc.anim.dataset import ClipDataset
@@ -20,6 +21,7 @@ from parc.configuration.errors import UserError
 from parc.exchange.mujoco_poses import poses_of
 from parc.physics import sampled_corrector
 from parc.physics.correct import digest_of
+from parc.physics.following import Pass
 from parc.stages.progress import read_progress
 
 CONTENT = ("*.safetensors", "*.npz", "*.xml")
@@ -242,10 +244,11 @@ def test_overwriting_deletes_what_it_made_and_nothing_else(correct, folder, capl
         (["most_assistance=-0.1"], "is -0.1, expected 0 or more"),
         (["corrector.tracked=[left_hoof]"], " names 'left_hoof', which is no body of the character"),
         (["corrector.standing=[left_foof]"], "did you mean 'left_foot'?"),
+        (["corrector.standing=[]"], " is empty, expected at least one body"),
+        (["corrector.tracked=[head,torso,head]"], " names 'head' twice, expected each body once"),
         (["corrector=nope"], "corrector=nope: there is no such option"),
         (["character.char_file=nobody.xml"], "nobody.xml: there is no such file"),
         (["threads=0"], "threads"),
-        (["output_dir=data/iter1/p2_kin_gen"], "p2_kin_gen, where what is made would be corrected again"),
         (["output_dir=data/iter1/p2_kin_gen/physical"], "p2_kin_gen, where what is made would be corrected again"),
     ],
 )
@@ -301,6 +304,31 @@ def test_a_clip_that_changes_while_it_is_corrected_is_corrected_again(correct, f
     assert changed <= {"standing_1"} and record_of(folder)["standing_1"]["digest"] == digest_of(
         clips / "standing/standing_1.safetensors"
     )
+
+
+@pytest.mark.parametrize(
+    ("pattern", "replacement", "message"),
+    [
+        ('stiffness="[^"]*"', "", "drives no joint to a position; physics needs hinges, each with a stiffness"),
+        ('<motor[^>]*joint="right_knee"[^>]*>', "", "joint 'right_knee' cannot be driven"),
+    ],
+)
+def test_a_character_that_cannot_be_simulated_is_refused_once(correct, shell, pattern, replacement, message):
+    (shell.folder / "lame.xml").write_text(re.sub(pattern, replacement, Path(HUMANOID.path).read_text()))
+    before = shell.files()
+    answer = correct("character.char_file=lame.xml")
+    assert answer.code != 0 and message in answer.err, answer.err
+    assert answer.err.strip().count("\n") == 0 and "Traceback" not in answer.err
+    assert shell.files() == before
+
+
+def test_of_a_clip_of_two_frames_that_cannot_be_followed_no_part_is(correct, folder, clips, monkeypatch):
+    clip = standing_clip()
+    path = write(clip.with_frames(clip.frames.each(lambda values: values[:2])), clips / "short", "short")
+    monkeypatch.setattr(Pass, "_fallen", lambda *_: "it stumbled")
+    answer = correct(f"motions={path}")
+    assert "none of 1 became physical (the first: frame 0 (0.0 s): it stumbled without assistance)" in answer.err
+    assert record_of(folder)["short"]["status"] == "failed"
 
 
 def test_a_broken_clip_or_record_is_named(correct, folder, clips):

@@ -69,10 +69,9 @@ def checked_tasks(settings: CorrectSettings) -> list[Task]:
             f"output_dir {settings.output_dir} lies in motions {settings.motions}, where what is made would be corrected again; "
             "give another folder"
         )
-    character = settings.character.read()
-    settings.corrector.check_with_character(character)
+    settings.corrector.check_with_character(settings.character)
     try:
-        mirror_bodies(character)
+        mirror_bodies(settings.character.read())
     except UserError as error:
         raise UserError(f"character.char_file: {error}") from error
     return settings.tasks()

@@ -47,7 +47,7 @@ class Circumstances:
 class Corrector(Protocol):
     """Makes physical motions of clips."""
 
-    def check_with_character(self, character: Character) -> None:
+    def check_with_character(self, character: CharacterFile) -> None:
         """Check that motions of a character can be corrected.
 
         Raises:
@@ -82,13 +82,26 @@ def refuse_clips(errors: Sequence[UserError], total: int) -> None:
     raise UserError(f"{first}{more}{kept}")
 
 
+def refuse_to_stand_on(names: Sequence[str], character: Character) -> None:
+    """Check that a character can stand on some bodies.
+
+    Raises:
+        UserError: there are none, or it has not all of them; names the key.
+    """
+    if not names:
+        raise UserError("corrector.standing is empty, expected at least one body that stands on the ground")
+    refuse_other_bodies("corrector.standing", names, character)
+
+
 def refuse_other_bodies(key: str, names: Sequence[str], character: Character) -> None:
     """Check that a character has some bodies.
 
     Raises:
-        UserError: it has not; names the key.
+        UserError: it has not, or one is named twice; names the key.
     """
-    for name in names:
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            raise UserError(f"{key} names '{name}' twice, expected each body once")
         if name not in character.body_names:
             near = nearest_name(name, character.body_names)
             raise UserError(f"{key} names '{name}', which is no body of the character{near}")

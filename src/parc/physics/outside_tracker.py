@@ -14,6 +14,7 @@ from pathlib import Path
 from parc.anim.character import Character
 from parc.anim.clip_files import CLIP_SUFFIXES, read_clip
 from parc.anim.dataset import IGNORED_FOLDER, ClipEntry, clip_weights
+from parc.anim.mjcf import CharacterFile
 from parc.anim.motion_clip import MotionClip
 from parc.configuration.errors import UserError, nearest_name
 from parc.configuration.files import PART_SUFFIX, unwritable
@@ -23,7 +24,7 @@ from parc.configuration.trusted import refuse_untrusted_command
 from parc.exchange.converting import DATASET
 from parc.exchange.formats import FORMATS
 from parc.physics.correction import Correction, Status, with_simulated_frames
-from parc.physics.corrector import Circumstances, Task, refuse_clips, refuse_other_bodies
+from parc.physics.corrector import Circumstances, Task, refuse_clips, refuse_to_stand_on
 from parc.physics.hopeless import why_hopeless
 from parc.physics.measures import measures_of_simulated, why_no_success
 from parc.physics.outside_program import Ended, run_outside
@@ -85,13 +86,13 @@ class OutsideTracker:
         if timeout is not None and timeout <= 0:
             raise UserError(f"corrector.timeout is {timeout}, expected more than 0 seconds, or null for none")
 
-    def check_with_character(self, character: Character) -> None:
+    def check_with_character(self, character: CharacterFile) -> None:
         """Check that the program is there, and that the character has the bodies that the settings name.
 
         Raises:
             UserError: something is missing, or somebody else's config names the program; names the key.
         """
-        refuse_other_bodies("corrector.standing", self.standing, character)
+        refuse_to_stand_on(self.standing, character.read())
         refuse_untrusted_command("corrector.command")
         if shutil.which(self.command[0]) is None:
             raise UserError(

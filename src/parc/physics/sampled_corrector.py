@@ -11,16 +11,17 @@ import numpy as np
 
 from parc.anim.character import Character
 from parc.anim.clip_files import read_clip
+from parc.anim.mjcf import CharacterFile
 from parc.anim.motion_clip import MotionClip
 from parc.configuration.errors import UserError
 from parc.physics.correction import Correction, Status, recording_of, simulated_clip
-from parc.physics.corrector import Circumstances, Task, refuse_clips, refuse_other_bodies
+from parc.physics.corrector import Circumstances, Task, refuse_clips, refuse_other_bodies, refuse_to_stand_on
 from parc.physics.following import Attempt, Followed, Pass
 from parc.physics.hopeless import why_hopeless
 from parc.physics.measures import measures_of_simulated, why_no_success
 from parc.physics.planning import ControlWeights, Planner, Sampling
 from parc.physics.reference import grounded, reference_of
-from parc.physics.simulation import Simulation, simulation_of
+from parc.physics.simulation import Simulation, refuse_undriven, simulation_of
 from parc.physics.tracking import TrackingWeights
 from parc.stages.randomness import seed_of
 from parc.stages.worker_processes import results_of
@@ -73,14 +74,15 @@ class SampledCorrector:
         if not 0 < least_part <= 1:
             raise UserError(f"corrector.least_part is {least_part}, expected a share in 0..1")
 
-    def check_with_character(self, character: Character) -> None:
-        """Check that the character has the bodies that the settings name.
+    def check_with_character(self, character: CharacterFile) -> None:
+        """Check that the character has the bodies that the settings name, and can be simulated.
 
         Raises:
-            UserError: it has not; names the key.
+            UserError: it has not, or cannot; names the key.
         """
-        refuse_other_bodies("corrector.tracked", self.tracked, character)
-        refuse_other_bodies("corrector.standing", self.standing, character)
+        refuse_other_bodies("corrector.tracked", self.tracked, character.read())
+        refuse_to_stand_on(self.standing, character.read())
+        refuse_undriven(character)
 
     def corrections(self, tasks: Sequence[Task], circumstances: Circumstances) -> Iterator[tuple[Task, Correction]]:
         """Yield what became of each clip, as it is done, several at a time."""
@@ -192,9 +194,10 @@ class _Following:
         """Go on after the failure, at most in the middle, where what came before it is too little."""
         enough = self.settings.least_part * self.clip.num_frames
         followed = 0 if self.farthest is None else self.farthest.num_frames
-        if followed < enough:
-            middle = int((1 - self.settings.least_part) * self.clip.num_frames)
-            self._follow(max(1, min(followed, middle)))
+        middle = int((1 - self.settings.least_part) * self.clip.num_frames)
+        first = max(1, min(followed, middle))
+        if followed < enough and self.clip.num_frames - first >= 2:
+            self._follow(first)
 
     def _result(self) -> Correction:
         enough = self.settings.least_part * self.clip.num_frames

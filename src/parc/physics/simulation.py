@@ -9,6 +9,7 @@ from functools import cached_property
 
 import mujoco
 import numpy as np
+import torch
 from jaxtyping import Float, Int
 from scipy.spatial.transform import Rotation
 
@@ -18,6 +19,7 @@ from parc.anim.motion_clip import MotionClip
 from parc.configuration.errors import UserError
 from parc.exchange.mujoco_poses import hinge_angles, qpos_of
 from parc.exchange.mujoco_scene import scene_spec
+from parc.terrain.heightfield import Heightfield
 
 # About: each frame has a whole number of them. At 120, feet are over 1 cm deep in one frame of eight, and slide twice as fast.
 STEPS_A_SECOND = 240
@@ -112,7 +114,7 @@ def simulation_of(
     spec.modelname = clip.name
     _order_hinges(spec, bodies, clip)
     model = spec.compile()
-    _refuse_undriven(model)
+    _refuse_undriven_joints(model)
     _widen_ranges(spec, model, qpos_of(model, bodies, clip.root_pos, clip.root_rot, clip.joint_rot))
     _add_contacts(spec)
     _add_assistance(spec)
@@ -155,7 +157,17 @@ def _exchange(spec: mujoco.MjSpec, joints: list[mujoco.MjsJoint], order: tuple[i
             setattr(joint, name, value)
 
 
-def _refuse_undriven(model: mujoco.MjModel) -> None:
+def refuse_undriven(character: CharacterFile) -> None:
+    """Check that a character can be simulated, on whatever ground.
+
+    Raises:
+        UserError: a joint cannot be driven.
+    """
+    level, middle = Heightfield(torch.zeros(1, 1), torch.zeros(2), 1.0), torch.zeros(1, 2)
+    _refuse_undriven_joints(scene_spec(character, level, middle).compile())
+
+
+def _refuse_undriven_joints(model: mujoco.MjModel) -> None:
     to_positions = (model.actuator_trntype == mujoco.mjtTrn.mjTRN_JOINT) & (model.actuator_biasprm[:, 1] < 0)
     for actuator in np.flatnonzero(~to_positions):
         raise UserError(

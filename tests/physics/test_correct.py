@@ -270,6 +270,17 @@ def test_a_class_that_is_no_folder_of_data_is_refused(correct, shell, clips, mot
     assert shell.files() == before
 
 
+def test_a_name_that_leaves_no_room_for_endings_is_refused_before_anything_is_made(correct, clips, shell):
+    write(standing_clip(), clips / "standing", "n" * 201)
+    before = shell.files()
+    answer = correct()
+    assert "its name is 201 bytes long, expected at most 200" in answer.err and answer.err.strip().count("\n") == 0
+    assert answer.code != 0 and shell.files() == before
+    (clips / f"standing/{'n' * 201}.safetensors").unlink()
+    path = write(standing_clip(), clips / "standing", "n" * 200)
+    assert correct(f"motions={path}").code == 0
+
+
 def test_a_broken_clip_among_others_is_named_at_the_end_and_stops_none(correct, folder, clips, caplog):
     for name in ("a_broken", "z_broken"):
         (clips / f"standing/{name}.safetensors").write_bytes(b"nothing")

@@ -98,7 +98,8 @@ def test_a_signal_ends_it_at_once_and_what_is_done_is_kept(start, tmp_path, numb
     assert end_with_it(process.pid)
     last = said.strip().splitlines()[-1]
     assert (
-        f"stopped by {number.name} clips that are done are kept; to correct the others: python -m parc.correct" in last
+        f"stopped by {number.name} while clips were corrected; those that are done are kept; to correct the others: "
+        "python -m parc.correct" in last
     )
     assert "Traceback" not in said
     before = contents(folder)

@@ -44,7 +44,9 @@ def correct(settings: CorrectSettings) -> None:
         again = {task.name: digest_of(task.path) for task in left}  # as they are before they are read
         corrected = Corrected({name: clip for name, clip in before.clips.items() if name not in again})
         settings.record.write(settings.folder / CONFIG_FILE)
-        how_to_go_on = f"clips that are done are kept; to correct the others: {continue_command()}"
+        how_to_go_on = (
+            f"while clips were corrected; those that are done are kept; to correct the others: {continue_command()}"
+        )
         display = Display(settings, corrected, len(tasks) - len(left), len(tasks))
         with contextlib.closing(display), stop.at_once(how_to_go_on):
             for task, correction in settings.corrector.corrections(left, _circumstances(settings)):

@@ -1,5 +1,6 @@
 """The settings of a run that corrects motions, and what has to fit together in them."""
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ CONFIG_FILE, LOG_FILE = "correct_config.yaml", "correct.log"  # of a run, in its
 SIMULATIONS = "simulations"  # the folder of recordings, in a run's
 ENDINGS = dict(zip(Status, CORRECTED_ENDINGS, strict=True))  # of clips' names
 CLIP_NAME = re.compile(rf".+({'|'.join(ENDINGS.values())})({MIRRORED})?\.safetensors")  # of the files that it saves
+LONGEST_NAME = 200  # bytes of a clip's name: file systems have 255 for what is made of it, while it is written, too
 RECORDING_NAME = re.compile(r".+\.(npz|xml)")  # of those in SIMULATIONS
 
 
@@ -79,7 +81,7 @@ class CorrectSettings(RunSettings):
         """Return the clips of this shard, in the order of their names.
 
         Raises:
-            UserError: there are none, or a class is no name for a folder of data; names the key.
+            UserError: there are none, a name is too long, or a class is no name for a folder of data; names the key.
         """
         if not Path(self.motions).exists():
             raise UserError(
@@ -87,8 +89,18 @@ class CorrectSettings(RunSettings):
                 "parc.generate` makes"
             )
         entries = without_mirror_images(entries_at(self.motions, "motions"), lambda entry: entry.path.stem)
-        tasks = [Task(entry.path.stem, entry.path, _class_of(entry)) for entry in entries]
+        tasks = [Task(_name_of(entry), entry.path, _class_of(entry)) for entry in entries]
         return sorted(tasks, key=lambda task: task.name)[self.shard :: self.num_shards]
+
+
+def _name_of(entry: ClipEntry) -> str:
+    name = entry.path.stem
+    if (length := len(os.fsencode(name))) > LONGEST_NAME:
+        raise UserError(
+            f"motions {entry.path}: its name is {length} bytes long, expected at most {LONGEST_NAME}, so that what is made of it "
+            "can be named, too; rename it"
+        )
+    return name
 
 
 def _class_of(entry: ClipEntry) -> str:

@@ -4,7 +4,7 @@ import os
 import string
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeVar, runtime_checkable
 
@@ -256,6 +256,12 @@ def clip_weights(entries: list[ClipEntry], seconds: list[float]) -> list[float]:
         else duration * total / (len(seconds_of_class) * seconds_of_class[entry.motion_class])
         for entry, duration in zip(entries, seconds, strict=True)
     ]
+
+
+def weighted(entries: list[ClipEntry], seconds: list[float]) -> list[ClipEntry]:
+    """Return clips with their weights (see `clip_weights`)."""
+    weights = clip_weights(entries, seconds)
+    return [replace(entry, weight=weight) for entry, weight in zip(entries, weights, strict=True)]
 
 
 def read_manifest(path: Path) -> list[ClipEntry]:

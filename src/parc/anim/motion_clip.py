@@ -76,6 +76,12 @@ class MotionClip:
         """Return this clip with other poses and contact labels; what they were before refinement stays."""
         return replace(self, **vars(frames))
 
+    def part(self, first: int, end: int) -> "MotionClip":
+        """Return frames `first` to `end` - 1 as a clip; what they were before refinement is left out of what is not all of it."""
+        if (first, end) == (0, self.num_frames):
+            return self
+        return replace(self.with_frames(self.frames.each(lambda values: values[first:end])), unrefined=None)
+
 
 def checked_clip(
     source: object,

@@ -5,14 +5,14 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
 
 from filelock import Timeout
 
 from parc.anim.character import Character
-from parc.anim.dataset import ClipEntry, clip_weights
+from parc.anim.dataset import ClipEntry, weighted
 from parc.anim.mjcf import CharacterFile
 from parc.configuration.errors import UserError
 from parc.configuration.files import locked, unwritable, write_text_whole
@@ -137,9 +137,7 @@ def _write_lists(folder: Path, to: str, outcome: Outcome) -> None:
     write_dataset = FORMATS[to].write_dataset
     if write_dataset is not None and outcome.clips:
         entries = [ClipEntry(folder / clip.files[-1], clip.motion_class, clip.weight) for clip in outcome.clips]
-        weights = clip_weights(entries, [clip.seconds for clip in outcome.clips])
-        weighted = [replace(entry, weight=weight) for entry, weight in zip(entries, weights, strict=True)]
-        write_dataset(folder / DATASET, weighted)
+        write_dataset(folder / DATASET, weighted(entries, [clip.seconds for clip in outcome.clips]))
     (folder / REFUSED).unlink(missing_ok=True)
     if outcome.refused:
         write_text_whole(folder / REFUSED, "".join(f"{as_one_line(reason)}\n" for _, reason in outcome.refused))

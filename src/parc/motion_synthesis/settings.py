@@ -11,7 +11,7 @@ from parc.motion_synthesis.rollout import Rollout
 from parc.motion_synthesis.selection import Selection
 from parc.motion_synthesis.tidying import Tidying
 from parc.stages.iteration import Iteration
-from parc.stages.settings import Length, RunSettings
+from parc.stages.settings import Length, RunSettings, refuse_shard
 from parc.terrain.path_planner import PathPlanner
 from parc.terrain.terrain_generator import TerrainGenerator
 from parc.training.device import refuse_device
@@ -73,13 +73,10 @@ class GenerateSettings(RunSettings):
         if self.seed < 0:
             raise UserError(f"seed is {self.seed}, expected 0 or more")
         refuse_device(self.device, self.threads)
-        for name in ("num_motions", "num_shards", "paths_at_once", "max_terrains", "max_rollouts"):
+        for name in ("num_motions", "paths_at_once", "max_terrains", "max_rollouts"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} is {getattr(self, name)}, expected at least 1")
-        if not 0 <= self.shard < self.num_shards:
-            raise UserError(
-                f"shard is {self.shard}, expected 0 to {self.num_shards - 1}: one of the {self.num_shards} of num_shards"
-            )
+        refuse_shard(self.shard, self.num_shards)
         if self.selection.keep > self.rollout.candidates:
             raise UserError(
                 f"selection.keep is {self.selection.keep}, expected at most the {self.rollout.candidates} of "

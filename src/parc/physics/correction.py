@@ -4,7 +4,6 @@
 
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import TYPE_CHECKING
 
 import mujoco
 import numpy as np
@@ -14,10 +13,8 @@ from jaxtyping import Float
 from parc.anim.frames import Frames
 from parc.anim.motion_clip import LoopMode, MotionClip
 from parc.exchange.mujoco_poses import poses_of
-
-if TYPE_CHECKING:
-    from parc.physics.following import Followed
-    from parc.physics.simulation import Simulation
+from parc.physics.following import Followed
+from parc.physics.simulation import Simulation
 
 REPLAYED_TO = 1e-6  # metres and radians
 
@@ -80,7 +77,7 @@ class Correction:
     measures: dict[str, float] = field(default_factory=dict)
 
 
-def recording_of(simulation: "Simulation", followed: "Followed", num_frames: int) -> Recording:
+def recording_of(simulation: Simulation, followed: Followed, num_frames: int) -> Recording:
     """Return the first frames of what was followed, to be repeated."""
     steps = (num_frames - 1) * simulation.steps_per_frame
     return Recording(
@@ -92,7 +89,7 @@ def recording_of(simulation: "Simulation", followed: "Followed", num_frames: int
     )
 
 
-def simulated_clip(simulation: "Simulation", recording: Recording, clip: MotionClip) -> MotionClip:
+def simulated_clip(simulation: Simulation, recording: Recording, clip: MotionClip) -> MotionClip:
     """Return a recording as a clip, which it repeats, with the contacts that there are.
 
     Args:
@@ -136,7 +133,7 @@ def with_simulated_frames(clip: MotionClip, frames: Frames) -> MotionClip:
     )
 
 
-def _touching(simulation: "Simulation", recording: Recording) -> Float[np.ndarray, "states bodies"]:
+def _touching(simulation: Simulation, recording: Recording) -> Float[np.ndarray, "states bodies"]:
     """Repeat a recording; return which bodies touch the ground in each state, 0 or 1."""
     model = simulation.model
     data = mujoco.MjData(model)
@@ -156,7 +153,7 @@ def _touching(simulation: "Simulation", recording: Recording) -> Float[np.ndarra
 def _in_contact(model: mujoco.MjModel, data: mujoco.MjData, num_bodies: int) -> Float[np.ndarray, " bodies"]:
     touching = np.zeros(num_bodies)
     for contact in data.contact[: data.ncon]:
-        if contact.dist <= 0 or contact.efc_address >= 0:
+        if contact.efc_address >= 0:  # it is near enough to push
             bodies = model.geom_bodyid[contact.geom]
             touching[bodies[bodies > 0] - 1] = 1.0
     return touching

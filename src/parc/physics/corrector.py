@@ -82,6 +82,16 @@ def refuse_clips(errors: Sequence[UserError], total: int) -> None:
     raise UserError(f"{first}{more}{kept}")
 
 
+def refuse_least_part(share: float) -> None:
+    """Check which share of a clip is enough of it.
+
+    Raises:
+        UserError: it is none; names the key.
+    """
+    if not 0 < share <= 1:
+        raise UserError(f"corrector.least_part is {share}, expected a share in 0..1")
+
+
 def refuse_to_stand_on(names: Sequence[str], character: Character) -> None:
     """Check that a character can stand on some bodies.
 

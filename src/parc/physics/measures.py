@@ -2,12 +2,14 @@
 
 import numpy as np
 import torch
+from jaxtyping import Float
 
 from parc.anim.character import Character
 from parc.anim.motion_clip import MotionClip
 from parc.anim.surface_points import BodyPoints, surface_points
 from parc.motion_synthesis.candidates import batch_of
-from parc.motion_synthesis.motion_measures import IN_CONTACT, measures_of
+from parc.motion_synthesis.motion_measures import DEEP, IN_CONTACT
+from parc.motion_synthesis.quality import quality_of_frames
 from parc.terrain.heightfield import laid_end_to_end
 from parc.terrain.signed_distance import distance_above_ground
 
@@ -36,17 +38,18 @@ def measures_of_simulated(
         which a point is over 1 cm below ground, and "deep of the clip (%)"; "contact (%)", the share of standing bodies'
         contacts that the clip labels, too. What there is none of is left out.
     """
-    there, wanted = (
-        character.forward_kinematics(each.root_pos, each.root_rot, each.joint_rot)[0] for each in (simulated, clip)
-    )
+    surface = surface_points(character)
+    terrains = laid_end_to_end([simulated.terrain, clip.terrain])
+    frames = quality_of_frames(batch_of([simulated.frames, clip.frames]), terrains, character, surface)
+    there, wanted = frames.body_pos
     off = (there - wanted).norm(dim=-1)
     rough, rough_before = (float(each.diff(n=2, dim=0).norm(dim=-1).sum()) for each in (there, wanted))
-    motions = batch_of([simulated.frames, clip.frames])
-    terrains = laid_end_to_end([simulated.terrain, clip.terrain])
-    surface = surface_points(character)
-    both = measures_of(motions, terrains, character, surface, clip.fps, standing)
+    deep, deep_before = (100 * float((each > DEEP).float().mean()) for each in frames.deepest)
     bodies = [character.body_index(name) for name in standing]
-    slides = [_slide(each, character, surface, bodies) for each in (simulated, clip)]
+    points = surface.placed(frames.body_pos, frames.body_rot)
+    slide, slide_before = (
+        _slide(its_points, each, surface, bodies) for its_points, each in zip(points, (simulated, clip), strict=True)
+    )
     touches = simulated.contacts[:, bodies] > IN_CONTACT
     labelled = clip.contacts[:, bodies] > 0.5
     found = {
@@ -54,23 +57,23 @@ def measures_of_simulated(
         BODIES_OFF: float(off.mean()),
         WORST_BODIES_OFF: float(off.mean(-1).max()),
         "smoothness": rough / max(rough_before, 1e-9),
-        "slide (m/s)": slides[0],
-        "slide of the clip (m/s)": slides[1],
-        "deep (%)": 100 * float(both.deep_frames[0]),
-        "deep of the clip (%)": 100 * float(both.deep_frames[1]),
+        "slide (m/s)": slide,
+        "slide of the clip (m/s)": slide_before,
+        "deep (%)": deep,
+        "deep of the clip (%)": deep_before,
         "contact (%)": 100 * float((touches & labelled).sum() / touches.sum()),
     }
     return {name: value for name, value in found.items() if np.isfinite(value)}
 
 
-def _slide(clip: MotionClip, character: Character, surface: BodyPoints, bodies: list[int]) -> float:
+def _slide(
+    points: Float[torch.Tensor, "frames points 3"], clip: MotionClip, surface: BodyPoints, bodies: list[int]
+) -> float:
     """Return the mean speed along the ground of bodies that are on it, metres/s; NaN where none ever is.
 
     A body is on the ground from a frame to the next where one of its surface points is within `ON_THE_GROUND` in both; the one
     that is nearest says how fast it slides. So a foot that rolls over its toes does not, although its middle moves.
     """
-    body_pos, body_rot = character.forward_kinematics(clip.root_pos, clip.root_rot, clip.joint_rot)
-    points = surface.placed(body_pos, body_rot)
     terrains, which = laid_end_to_end([clip.terrain]), torch.zeros(clip.num_frames, dtype=torch.long)
     speeds = []
     for body in bodies:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from parc.anim.character import Character
 from parc.anim.clip_files import CLIP_SUFFIXES, read_clip
-from parc.anim.dataset import IGNORED_FOLDER, ClipEntry, clip_weights
+from parc.anim.dataset import IGNORED_FOLDER, ClipEntry, weighted
 from parc.anim.mjcf import CharacterFile
 from parc.anim.motion_clip import MotionClip
 from parc.configuration.errors import UserError, nearest_name
@@ -24,7 +24,7 @@ from parc.configuration.trusted import refuse_untrusted_command
 from parc.exchange.converting import DATASET
 from parc.exchange.formats import FORMATS
 from parc.physics.correction import Correction, Status, with_simulated_frames
-from parc.physics.corrector import Circumstances, Task, refuse_clips, refuse_to_stand_on
+from parc.physics.corrector import Circumstances, Task, refuse_clips, refuse_least_part, refuse_to_stand_on
 from parc.physics.hopeless import why_hopeless
 from parc.physics.measures import measures_of_simulated, why_no_success
 from parc.physics.outside_program import Ended, run_outside
@@ -81,8 +81,7 @@ class OutsideTracker:
             raise UserError(
                 f"corrector.format is '{format}', expected one of {', '.join(FORMATS)}{nearest_name(format, list(FORMATS))}"
             )
-        if not 0 < least_part <= 1:
-            raise UserError(f"corrector.least_part is {least_part}, expected a share in 0..1")
+        refuse_least_part(least_part)
         if timeout is not None and timeout <= 0:
             raise UserError(f"corrector.timeout is {timeout}, expected more than 0 seconds, or null for none")
 
@@ -106,13 +105,14 @@ class OutsideTracker:
         Raises:
             UserError: the program failed, after what it did return whole; or, at the end, clips cannot be read or written.
         """
+        character = circumstances.character.read()
         with _folder_in(circumstances.folder) as folder:
             given: list[_Given] = []
             refused: list[UserError] = []
             for task in tasks:
                 try:
-                    clip = read_clip(task.path, circumstances.character.read())
-                    why = why_hopeless(clip, circumstances.character.read())
+                    clip = read_clip(task.path, character)
+                    why = why_hopeless(clip, character)
                     file = None if why else self._write(folder / MOTIONS, task, clip, circumstances)
                 except UserError as error:
                     log.warning("%s", error)
@@ -127,7 +127,7 @@ class OutsideTracker:
             if given:
                 self._write_list(folder / MOTIONS, given)
                 ended = self._run(folder, len(given), circumstances)
-                yield from self._returned(folder / RESULTS, given, ended, circumstances.character.read())
+                yield from self._returned(folder / RESULTS, given, ended, character)
         refuse_clips(refused, len(tasks))
 
     def _write(self, folder: Path, task: Task, clip: MotionClip, circumstances: Circumstances) -> Path:
@@ -140,9 +140,7 @@ class OutsideTracker:
         write_dataset = FORMATS[self.format].write_dataset
         if write_dataset is not None:
             entries = [ClipEntry(each.file, each.task.motion_class) for each in given]
-            weights = clip_weights(entries, [each.seconds for each in given])
-            weighted = [replace(entry, weight=weight) for entry, weight in zip(entries, weights, strict=True)]
-            write_dataset(folder / DATASET, weighted)
+            write_dataset(folder / DATASET, weighted(entries, [each.seconds for each in given]))
 
     def _run(self, folder: Path, count: int, circumstances: Circumstances) -> Ended:
         values = {
@@ -202,7 +200,7 @@ class OutsideTracker:
         if why := _why_of_another(returned, clip):
             return Correction(Status.FAILED, f"the tracker returned {why}")
         count, is_whole = returned.num_frames, returned.num_frames == clip.num_frames
-        followed = replace(clip.with_frames(clip.frames.each(lambda values: values[:count])), unrefined=None)
+        followed = clip.part(0, count)
         simulated = with_simulated_frames(followed, returned.frames)
         measures = measures_of_simulated(simulated, followed, character, self.standing)
         part = "" if is_whole else f"the tracker returned {count} of {clip.num_frames} frames"

@@ -4,7 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -15,7 +15,14 @@ from parc.anim.mjcf import CharacterFile
 from parc.anim.motion_clip import MotionClip
 from parc.configuration.errors import UserError
 from parc.physics.correction import Correction, Status, recording_of, simulated_clip
-from parc.physics.corrector import Circumstances, Task, refuse_clips, refuse_other_bodies, refuse_to_stand_on
+from parc.physics.corrector import (
+    Circumstances,
+    Task,
+    refuse_clips,
+    refuse_least_part,
+    refuse_other_bodies,
+    refuse_to_stand_on,
+)
 from parc.physics.following import Attempt, Followed, Pass
 from parc.physics.hopeless import why_hopeless
 from parc.physics.measures import measures_of_simulated, why_no_success
@@ -71,8 +78,7 @@ class SampledCorrector:
             raise UserError("corrector.attempts is empty, expected at least one")
         if most_steps < 1:
             raise UserError(f"corrector.most_steps is {most_steps}, expected at least 1")
-        if not 0 < least_part <= 1:
-            raise UserError(f"corrector.least_part is {least_part}, expected a share in 0..1")
+        refuse_least_part(least_part)
 
     def check_with_character(self, character: CharacterFile) -> None:
         """Check that the character has the bodies that the settings name, and can be simulated.
@@ -109,10 +115,11 @@ class SampledCorrector:
         Raises:
             UserError: its file is broken, or its character or ground is not one that can be simulated; names the clip.
         """
-        clip = read_clip(task.path, circumstances.character.read())
+        character = circumstances.character.read()
+        clip = read_clip(task.path, character)
         started = time.process_time()
         try:
-            correction = _Following(self, clip, circumstances).correction()
+            correction = _Following(self, clip, character, circumstances).correction()
         except UserError as error:
             raise UserError(f"{task.path}: {error}") from error
         return replace(correction, clip_seconds=clip.seconds, cpu_seconds=time.process_time() - started)
@@ -124,14 +131,11 @@ class _Following:
 
     settings: SampledCorrector
     clip: MotionClip
+    character: Character
     circumstances: Circumstances
     steps_simulated: int = 0
     best: "_Try | None" = None  # of those that followed the whole clip, the one with the least assistance
     farthest: "_Try | None" = None  # without assistance
-    character: Character = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.character = self.circumstances.character.read()
 
     def correction(self) -> Correction:
         """Return what becomes of the clip."""
@@ -150,20 +154,20 @@ class _Following:
 
     def _follow(self, first_frame: int) -> None:
         """Make attempts at the clip from a frame on, until one needs no assistance."""
-        part = _part(self.clip, first_frame, self.clip.num_frames)
+        part = self.clip.part(first_frame, self.clip.num_frames)
         settings = self.settings
         followable = grounded(part, self.character, settings.standing)
         simulation = simulation_of(followable, self.circumstances.character, settings.tracked, settings.standing)
         reference = reference_of(simulation, followable)
+        planner = Planner(
+            simulation,
+            reference,
+            settings.weights,
+            settings.control_weights,
+            settings.sampling,
+            self.circumstances.threads,
+        )
         for name, attempt in settings.attempts.items():
-            planner = Planner(
-                simulation,
-                reference,
-                settings.weights,
-                settings.control_weights,
-                settings.sampling,
-                self.circumstances.threads,
-            )
             controls, failed_with = planner.no_controls(), math.nan
             for number, assistance in enumerate(attempt.assistance):
                 if not self._may_go_on or assistance < failed_with:
@@ -214,7 +218,7 @@ class _Following:
 
     def _success(self, status: Status, tried: "_Try", num_frames: int, reason: str) -> Correction:
         recording = recording_of(tried.simulation, tried.followed, num_frames)
-        source = _part(self.clip, tried.first_frame, tried.first_frame + num_frames)
+        source = self.clip.part(tried.first_frame, tried.first_frame + num_frames)
         simulated = simulated_clip(tried.simulation, recording, source)
         measures = measures_of_simulated(simulated, source, self.character, self.settings.standing)
         if status is not Status.FAILED and (why := why_no_success(measures)):
@@ -250,11 +254,3 @@ class _Try:
             return f"followed from frame {self.first_frame} ({self.first_frame / fps:.1f} s) on"
         frame = self.first_frame + self.followed.num_steps // self.simulation.steps_per_frame
         return f"frame {frame} ({frame / fps:.1f} s): {self.followed.why} without assistance"
-
-
-def _part(clip: MotionClip, first: int, end: int) -> MotionClip:
-    """Return frames `first` to `end` - 1 of a clip."""
-    if (first, end) == (0, clip.num_frames):
-        return clip
-    frames = clip.frames.each(lambda values: values[first:end])
-    return replace(clip.with_frames(frames), unrefined=None)

@@ -14,7 +14,7 @@ from parc.configuration.schema import FilePath, MayChange
 from parc.physics.correction import Status
 from parc.physics.corrector import Corrector, Task
 from parc.stages.iteration import Iteration
-from parc.stages.settings import Length, RunSettings
+from parc.stages.settings import Length, RunSettings, refuse_shard
 from parc.training.device import refuse_device
 
 CONFIG_FILE, LOG_FILE = "correct_config.yaml", "correct.log"  # of a run, in its folder
@@ -60,12 +60,7 @@ class CorrectSettings(RunSettings):
         if self.seed < 0:
             raise UserError(f"seed is {self.seed}, expected 0 or more")
         refuse_device("cpu", self.threads)
-        if self.num_shards < 1:
-            raise UserError(f"num_shards is {self.num_shards}, expected at least 1")
-        if not 0 <= self.shard < self.num_shards:
-            raise UserError(
-                f"shard is {self.shard}, expected 0 to {self.num_shards - 1}: one of the {self.num_shards} of num_shards"
-            )
+        refuse_shard(self.shard, self.num_shards)
         if self.most_assistance < 0:
             raise UserError(f"most_assistance is {self.most_assistance}, expected 0 or more")
 

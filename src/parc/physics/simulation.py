@@ -187,12 +187,13 @@ def _widen_ranges(spec: mujoco.MjSpec, model: mujoco.MjModel, qpos: Float[np.nda
     """Let joints turn as far as the motion does. MjSpec takes ranges in the unit of its file."""
     unit = np.degrees(1.0) if spec.compiler.degree else 1.0
     for joint in spec.joints:
-        if joint.type == mujoco.mjtJoint.mjJNT_HINGE:
-            number = model.joint(joint.name).id
+        if joint.type == mujoco.mjtJoint.mjJNT_FREE:
+            continue  # it may have no name
+        number = model.joint(joint.name).id
+        if model.jnt_limited[number]:
             angles = qpos[:, model.jnt_qposadr[number]]
-            low, high = model.jnt_range[number] if model.jnt_limited[number] else (-np.inf, np.inf)
-            if np.isfinite(low):
-                joint.range = (unit * min(low, angles.min() - ROOM), unit * max(high, angles.max() + ROOM))
+            low, high = model.jnt_range[number]
+            joint.range = (unit * min(low, angles.min() - ROOM), unit * max(high, angles.max() + ROOM))
 
 
 def _add_contacts(spec: mujoco.MjSpec) -> None:

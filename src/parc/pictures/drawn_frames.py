@@ -1,7 +1,6 @@
 """Frames of films, drawn by as many processes as pay. Whatever their number, the frames are the same."""
 
 import multiprocessing
-import os
 import sys
 from collections.abc import Generator, Sequence
 from multiprocessing.connection import Connection
@@ -11,6 +10,7 @@ from numpy import ndarray
 
 from parc.configuration.errors import UserError
 from parc.pictures.film import Film
+from parc.stages.worker_processes import available_cores
 
 MOST_PROCESSES = 4  # each holds its own backdrops
 WORTH_A_PROCESS = 4_000_000  # pixels: those of half a second of film, for which starting one pays
@@ -82,4 +82,4 @@ def _received(receiver: Connection) -> Frame:
 
 def _cores() -> int:
     """Return how many processes can run at once; where forking is not safe, one."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
+    return available_cores() if sys.platform == "linux" else 1

@@ -85,6 +85,18 @@ class RunSettings:
 S = TypeVar("S", bound=RunSettings)
 
 
+def refuse_shard(shard: int, num_shards: int) -> None:
+    """Check which part of a stage's work a run does.
+
+    Raises:
+        UserError: there are no such parts; names the key.
+    """
+    if num_shards < 1:
+        raise UserError(f"num_shards is {num_shards}, expected at least 1")
+    if not 0 <= shard < num_shards:
+        raise UserError(f"shard is {shard}, expected 0 to {num_shards - 1}: one of the {num_shards} of num_shards")
+
+
 def read_settings(kind: type[S], config: Settings, verb: str) -> S:
     """Read a resolved config, checking its form: names, types, ranges, combinations. No files are looked at.
 

@@ -76,7 +76,7 @@ def test_shards_over_jobs_give_what_one_run_gives(here, tmp_path):
 
 def test_shards_of_a_correction_over_jobs_give_what_one_run_gives(slurm_cluster, humanoid, tmp_path):
     clips = standing_clips(tmp_path / "standing", humanoid, 3)
-    few = "corrector.attempts.without_help"
+    few = "corrector.attempts.quick"
     correct = [f"motions={clips}", "threads=1", f"{few}.samples=8", f"{few}.iterations=1", f"{few}.horizon=0.4"]
     code, said = command("correct", *correct, f"output_dir={tmp_path / 'whole'}")
     assert code == 0, said

@@ -139,3 +139,12 @@ def test_a_clip_in_the_ground_is_brought_out_of_it_smoothly_and_only_there(human
     assert shift[[0, -1], 2].abs().max() < 1e-3
     assert shift[:, 2].diff().abs().max() < 0.06, "no jump"
     assert torch.equal(again.joint_rot, clip.joint_rot) and torch.equal(again.contacts, clip.contacts)
+
+
+def test_what_is_brought_out_of_the_ground_is_still_held_against_the_clip_as_it_was_given(humanoid):
+    clip = sunk(standing_clip(seconds=0.6), 0.2, slice(None))
+    simulation, reference = followed(clip)
+    body_pos, _ = humanoid.forward_kinematics(clip.root_pos, clip.root_rot, clip.joint_rot)
+    np.testing.assert_allclose(reference.body_pos[:: simulation.steps_per_frame], body_pos, atol=1e-3)
+    raised = reference.positions[:: simulation.steps_per_frame, 2] - clip.root_pos[:, 2].numpy()
+    np.testing.assert_allclose(raised, 0.2, atol=AT_THE_GROUND)

@@ -34,7 +34,7 @@ class Reference:
         positions: MuJoCo's `qpos`.
         velocities: MuJoCo's `qvel`.
         targets: angles for the hinges' controls, in their order, radians: ahead of the motion by what damping holds them back.
-        body_pos: of each body (world, metres).
+        body_pos: of each body in the motion as it was given, which success is measured by (world, metres).
         sensors: what the simulation's sensors would show.
         labels: contact labels of the standing bodies, 0..1.
     """
@@ -53,8 +53,12 @@ class Reference:
 
 
 def reference_of(simulation: Simulation, clip: MotionClip) -> Reference:
-    """Return a clip at every step of its simulation: cubic in between frames, and along great circles where the root turns."""
-    model, character = simulation.model, simulation.character
+    """Return a clip, `grounded`, at every step of its simulation.
+
+    It is cubic in between frames, and goes along great circles where the root turns.
+    """
+    given, model, character = clip, simulation.model, simulation.character
+    clip = grounded(given, character, simulation.standing)
     qpos = qpos_of(model, character, clip.root_pos, clip.root_rot, clip.joint_rot)
     frames = np.arange(clip.num_frames)
     at = np.arange((clip.num_frames - 1) * simulation.steps_per_frame + 1) / simulation.steps_per_frame
@@ -66,7 +70,9 @@ def reference_of(simulation: Simulation, clip: MotionClip) -> Reference:
     targets = positions[:, driven + 1] + damping / stiffness * velocities[:, driven]
     standing = [character.body_index(name) for name in simulation.standing]
     labels = np.stack([np.interp(at, frames, clip.contacts[:, body].double().numpy()) for body in standing], axis=1)
-    return Reference(positions, velocities, targets, *_observed(simulation, positions, velocities), labels)
+    body_pos, sensors = _observed(simulation, positions, velocities)
+    body_pos -= CubicSpline(frames, (clip.root_pos - given.root_pos).double().numpy())(at)[:, None]
+    return Reference(positions, velocities, targets, body_pos, sensors, labels)
 
 
 def _velocities(model: mujoco.MjModel, positions: Float[np.ndarray, "states nq"]) -> Float[np.ndarray, "states nv"]:

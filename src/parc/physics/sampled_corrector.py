@@ -27,7 +27,7 @@ from parc.physics.following import Attempt, Followed, Pass
 from parc.physics.hopeless import why_hopeless
 from parc.physics.measures import measures_of_simulated, why_no_success
 from parc.physics.planning import ControlWeights, Planner, Sampling
-from parc.physics.reference import grounded, reference_of
+from parc.physics.reference import reference_of
 from parc.physics.simulation import Simulation, refuse_undriven, simulation_of
 from parc.physics.tracking import TrackingWeights
 from parc.stages.randomness import seed_of
@@ -156,9 +156,8 @@ class _Following:
         """Make attempts at the clip from a frame on, until one needs no assistance."""
         part = self.clip.part(first_frame, self.clip.num_frames)
         settings = self.settings
-        followable = grounded(part, self.character, settings.standing)
-        simulation = simulation_of(followable, self.circumstances.character, settings.tracked, settings.standing)
-        reference = reference_of(simulation, followable)
+        simulation = simulation_of(part, self.circumstances.character, settings.tracked, settings.standing)
+        reference = reference_of(simulation, part)
         planner = Planner(
             simulation,
             reference,

@@ -19,7 +19,7 @@ class TrackingWeights:
 
     Attributes:
         root: the root's place.
-        root_far: what of its distance is beyond `FAR`.
+        root_far: what is beyond `FAR` of its distance from the motion as it was given.
         root_turn: its rotation.
         root_velocity: its velocity.
         root_spin: its angular velocity.
@@ -107,7 +107,7 @@ class Tracking:
         wanted = goal.positions[steps]
         shift = positions[..., :3] - wanted[:, :3]
         off = sensors - goal.sensors[steps - 1]
-        distance = np.sqrt((shift**2).sum(-1, keepdims=True))
+        distance = np.linalg.norm(positions[..., :3] - goal.body_pos[steps, 0], axis=-1, keepdims=True)
         slip = off[..., self._followed :] * np.repeat(goal.labels[steps - 1], 3, axis=-1)
         turn = _turn(wanted[:, 3:7], positions[..., 3:7])
         angles = positions[..., 7:] - wanted[:, 7:]

@@ -16,7 +16,19 @@ if TYPE_CHECKING:
 
     from benchmarks.rows import Row
 
-PARTS = ["step", "sampler", "preprocessing", "collision", "generation", "fast", "learning", "start", "film", "scale"]
+PARTS = [
+    "step",
+    "sampler",
+    "preprocessing",
+    "collision",
+    "generation",
+    "fast",
+    "learning",
+    "start",
+    "film",
+    "correction",
+]
+PARTS += ["scale"]  # which takes the most disk and memory
 
 
 def main() -> None:

@@ -7,12 +7,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from benchmarks import fast_denoiser
+from benchmarks.correction import correct_demo_motions
 from benchmarks.own_process import forget_peak_memory, in_own_process, megabytes_in_memory
 from benchmarks.rows import Row, timed_row
 from benchmarks.scale import Scale, measure_scale, write_repeated
@@ -277,6 +279,21 @@ def film(setting: Setting, turns: int) -> list[Row]:
     return [Row("5 s of motion as a GIF, the whole command", durations.median, durations.quartiles, "s", target=10.0)]
 
 
+def correction(setting: Setting, turns: int) -> list[Row]:
+    """Measure, once, what making a few motions physical takes, on one core, and what comes of it."""
+    corrections = correct_demo_motions(Path(setting.settings.data_dir), setting.character)
+    seconds = Durations([each.cpu_seconds / each.clip_seconds for each in corrections])
+    unaided = [each for each in corrections if each.whole_with == 0]
+    what = f"correction, a second of motion, one core ({len(unaided)} of {len(corrections)} followed without help)"
+    rows = [Row(what, seconds.median, seconds.quartiles, "s", target=20.0)]
+    if unaided:
+        centimetres = 100 * fmean(each.measures["bodies off (m)"] for each in unaided)
+        rows.append(Row("bodies off the motions followed", centimetres, None, "cm", target=10.0))
+        smoothness = fmean(each.measures["smoothness"] for each in unaided)
+        rows.append(Row("their accelerations, over the motions'", smoothness, None, "times", target=1.7))
+    return rows
+
+
 def scale(setting: Setting, clips: int) -> list[Row]:
     """Measure a library of very many clips against one of ten, each in a process of its own."""
     folder = Path(setting.settings.data_dir)
@@ -314,4 +331,5 @@ MEASUREMENTS: dict[str, Callable[[Setting, int], list[Row]]] = {
     "learning": learning,
     "start": start,
     "film": film,
+    "correction": correction,
 }

@@ -11,6 +11,8 @@ WORKERS ?= 2
 SLOW ?= tests
 # Which parts of the benchmark: all of them, or some (make bench PARTS="step sampler").
 PARTS ?=
+# Python compiles what is imported, when it is: compiling all that is installed takes longer than the rest of installing it.
+PIP_INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
 
 .PHONY: help setup demo test test-slow bench lint format clean
 
@@ -23,11 +25,11 @@ help:
 
 $(BIN)/parc-is-installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	$(PIP_INSTALL) --editable .
 	@touch $@
 
 $(BIN)/parc-dev-is-installed: $(BIN)/parc-is-installed
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	$(PIP_INSTALL) --editable ".[dev]"
 	@touch $@
 
 setup: $(BIN)/parc-dev-is-installed

@@ -2,7 +2,7 @@
 # MuJoCo's compiled module shows pyright nothing:
 # pyright: reportAttributeAccessIssue=false
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import mujoco
 import numpy as np
@@ -99,6 +99,15 @@ def test_what_is_far_costs_more(stepping):
         values[0] += FAR + 0.1
 
     assert squared(stepping, "root_far", away) == pytest.approx(4 * 0.1**2, rel=1e-6)
+
+
+def test_what_is_far_from_the_clip_as_it_was_given_costs_more_even_where_the_clip_was_brought_out_of_the_ground():
+    clip = stepping_clip()
+    root_pos = clip.root_pos.clone()
+    root_pos[:, 2] -= FAR + 0.1
+    sunk = replace(clip, root_pos=root_pos)
+    simulation = simulation_of(sunk, HUMANOID, ("head", "left_hand"), FEET)
+    assert squared((simulation, reference_of(simulation, sunk)), "root_far") == pytest.approx(4 * 0.1**2, rel=0.1)
 
 
 def test_a_turn_is_the_same_for_either_quaternion(stepping):

@@ -27,8 +27,8 @@ PARTS = [
     "start",
     "film",
     "correction",
+    "scale",
 ]
-PARTS += ["scale"]  # which takes the most disk and memory
 
 
 def main() -> None:

@@ -2,18 +2,15 @@
 
 from pathlib import Path
 
+from benchmarks.setting import settings_of
 from parc.anim.character import Character
 from parc.anim.clip_files import read_clip, write_clip
-from parc.configuration.composed import composed_config
-from parc.configuration.composing import conf_folder, run_config
 from parc.physics.correction import Correction
 from parc.physics.corrector import Circumstances
 from parc.physics.settings import CorrectSettings
-from parc.stages.stage import read_run
 
 CLASSES = ("walking", "ways_stairs", "ways_blocks")
 SECONDS = 2.0  # of each motion
-SEED = 0
 
 
 def correct_demo_motions(folder: Path, character: Character) -> list[Correction]:
@@ -26,12 +23,7 @@ def correct_demo_motions(folder: Path, character: Character) -> list[Correction]
     cut = folder / "to_correct"
     for name in CLASSES:
         clip = read_clip(min((folder / "demo_motions" / name).glob("*.safetensors")), character)
-        cut.joinpath(name).mkdir(parents=True, exist_ok=True)
-        write_clip(
-            cut / name / f"{clip.name}.safetensors", clip.part(0, min(clip.num_frames, round(SECONDS * clip.fps)))
-        )
-    config, _ = composed_config("correct", [f"motions={cut}", f"output_dir={folder / 'corrected'}"], [conf_folder()])
-    settings = read_run(run_config(config)).settings
-    assert isinstance(settings, CorrectSettings)
-    circumstances = Circumstances(settings.character, SEED, 1, folder)
+        write_clip(cut / name / f"{clip.name}.safetensors", clip.part(0, round(SECONDS * clip.fps)))
+    settings: CorrectSettings = settings_of("correct", [f"motions={cut}", f"output_dir={folder / 'corrected'}"])
+    circumstances = Circumstances(settings.character, settings.seed, threads=1, folder=folder)
     return [correction for _, correction in settings.corrector.corrections(settings.tasks(), circumstances)]

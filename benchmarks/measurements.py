@@ -266,8 +266,7 @@ def film(setting: Setting, turns: int) -> list[Row]:
     folder = Path(setting.settings.data_dir)
     clips = sorted((folder / "demo_motions" / "walking").glob("*.safetensors"))
     clip = next(clip for path in clips if (clip := read_clip(path, setting.character)).seconds >= FILM_SECONDS)
-    frames = clip.frames.each(lambda values: values[: round(FILM_SECONDS * clip.fps)])
-    write_clip(folder / "walk.safetensors", clip.with_frames(frames))
+    write_clip(folder / "walk.safetensors", clip.part(0, round(FILM_SECONDS * clip.fps)))
     command = [sys.executable, "-m", "parc.picture", str(folder / "walk.safetensors")]
     command += ["--output", str(folder / "walk.gif")]
     seconds = []

@@ -49,11 +49,16 @@ class Setting:
     state: TrainingState
 
 
+def settings_of(stage: str, overrides: list[str]) -> Any:
+    """Return the settings of a stage's run that overrides choose, of the stage's own type."""
+    config, _ = composed_config(stage, overrides, [conf_folder()])
+    return read_run(run_config(config)).settings
+
+
 def paper_settings(folder: Path, *overrides: str) -> TrainSettings:
     """Return the settings of the paper's run on demo motions, with everything it writes below `folder`."""
     given = ["dataset=demo", f"dataset.clips={CLIPS}", f"data_dir={folder}", "logger=off", *overrides]
-    config, _ = composed_config("train", given, [conf_folder()])
-    return read_run(run_config(config)).settings
+    return settings_of("train", given)
 
 
 def paper_sampler() -> MDMHeightfieldContactMotionSampler:

@@ -57,9 +57,9 @@ def reference_of(simulation: Simulation, clip: MotionClip) -> Reference:
 
     It is cubic in between frames, and goes along great circles where the root turns.
     """
-    given, model, character = clip, simulation.model, simulation.character
-    clip = grounded(given, character, simulation.standing)
-    qpos = qpos_of(model, character, clip.root_pos, clip.root_rot, clip.joint_rot)
+    model, character = simulation.model, simulation.character
+    followable = grounded(clip, character, simulation.standing)
+    qpos = qpos_of(model, character, followable.root_pos, followable.root_rot, followable.joint_rot)
     frames = np.arange(clip.num_frames)
     at = np.arange((clip.num_frames - 1) * simulation.steps_per_frame + 1) / simulation.steps_per_frame
     positions = CubicSpline(frames, qpos)(at)
@@ -71,7 +71,7 @@ def reference_of(simulation: Simulation, clip: MotionClip) -> Reference:
     standing = [character.body_index(name) for name in simulation.standing]
     labels = np.stack([np.interp(at, frames, clip.contacts[:, body].double().numpy()) for body in standing], axis=1)
     body_pos, sensors = _observed(simulation, positions, velocities)
-    body_pos -= CubicSpline(frames, (clip.root_pos - given.root_pos).double().numpy())(at)[:, None]
+    body_pos -= CubicSpline(frames, (followable.root_pos - clip.root_pos).double().numpy())(at)[:, None]
     return Reference(positions, velocities, targets, body_pos, sensors, labels)
 
 

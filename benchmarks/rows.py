@@ -45,7 +45,7 @@ def timed_row(
 
 def table(rows: list[Row]) -> str:
     """Return the rows as a Markdown table; those that miss their target are marked with *."""
-    lines = ["| what | median | quartiles | yardsticks | target | PARC |", "|---|---|---|---|---|---|"]
+    lines = []
     for row in rows:
         missed = row.target is not None and row.compared > row.target
         cells = [
@@ -56,8 +56,13 @@ def table(rows: list[Row]) -> str:
             _number(row.target) + (" *" if missed else ""),
             _number(row.parc),
         ]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        lines.append(cells)
+    return markdown_table(["what", "median", "quartiles", "yardsticks", "target", "PARC"], lines)
+
+
+def markdown_table(head: list[str], lines: list[list[str]]) -> str:
+    """Return lines of cells as a Markdown table."""
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in [head, ["---"] * len(head), *lines])
 
 
 def _number(value: float | None) -> str:

@@ -23,6 +23,7 @@ def clip(status: Status, *, seconds: float = 4.0, assistance: float = 0.0, smoot
     }
     return CorrectedClip(
         digest="",
+        motion_class="walking",
         clip_seconds=4.0,
         files=[],
         status=status,

@@ -51,6 +51,11 @@ MISTAKES = [
         "trainer=fast",
         "trainer=fast: there is no such option; expected one of bf16, cosine, default, short, warmup" + OPTIONS,
     ),
+    (
+        "model.conditions={{nothing:1}}",
+        "model.conditions: what was given has a key that is not there; expected +model.conditions.KEY=VALUE to add one"
+        + KEYS,
+    ),
     ("epochs=3", "epochs: there is no such key; did you mean 'trainer.epochs'?" + KEYS),
     ("trainer.epoch=3", "trainer.epoch: there is no such key; did you mean 'trainer.epochs'?" + KEYS),
     (

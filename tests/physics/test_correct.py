@@ -186,6 +186,54 @@ def test_what_is_done_is_kept_and_a_changed_clip_corrected_again(correct, folder
     assert record_of(folder)["standing_0"]["status"] == "failed" and record_of(folder)["standing_0"]["files"] == []
 
 
+def test_data_of_a_clip_that_could_not_be_read_for_a_while_goes_when_it_fails(correct, folder, clips):
+    assert correct().code == 0
+    (clips / "standing/standing_0.safetensors").write_bytes(b"nothing")
+    write(standing_clip(4), clips / "standing", "standing_1")
+    assert correct().code != 0, "one is refused, the other corrected again"
+    write(hovering(), clips / "standing", "standing_0")
+    assert correct().code == 0
+    assert record_of(folder)["standing_0"]["status"] == "failed"
+    assert not [path for path in contents(folder) if "standing_0" in path]
+
+
+def test_data_of_a_clip_that_moves_to_another_class_moves_with_it(correct, folder, clips):
+    assert correct().code == 0
+    before = contents(folder)
+    (clips / "resting").mkdir()
+    (clips / "standing/standing_0.safetensors").rename(clips / "resting/standing_0.safetensors")
+    assert correct().code == 0
+    moved = {path.replace("standing/standing_0", "resting/standing_0"): content for path, content in before.items()}
+    assert contents(folder) == moved
+
+
+def test_scenes_are_made_of_recordings_when_they_are_asked_for(correct, folder, shell, caplog):
+    assert correct().code == 0
+    before = contents(folder)
+    assert not [path for path in before if path.endswith(".xml")]
+    assert correct("save_scene=true").code == 0
+    scenes = {path: content for path, content in contents(folder).items() if path.endswith(".xml")}
+    assert sorted(scenes) == ["simulations/standing_0.xml", "simulations/standing_1.xml"]
+    assert contents(folder) == before | scenes, "nothing is corrected again"
+    assert correct("save_scene=true", "output_dir=at_once").code == 0
+    assert contents(shell.folder / "at_once") == contents(folder)
+    for path, content in scenes.items():
+        with np.load((folder / path).with_suffix(".npz"), allow_pickle=False) as archive:
+            assert str(archive["xml"]).encode() == content
+    caplog.clear()
+    assert correct("save_scene=true").code == 0 and "nothing left to do" in caplog.text
+
+
+def test_a_recording_that_is_broken_is_named_where_its_scene_is_asked_for(correct, folder):
+    assert correct().code == 0
+    (folder / "simulations/standing_0.npz").write_bytes(b"nothing")
+    answer = correct("save_scene=true")
+    assert answer.code != 0 and answer.err.strip().count("\n") == 0
+    assert "standing_0.npz: no scene can be made of this simulation (" in answer.err
+    (folder / "simulations/standing_0.npz").unlink()
+    assert correct("save_scene=true").code == 0
+
+
 def test_a_hopeless_clip_fails_at_once_with_its_frame_and_is_no_data(correct, folder, clips, caplog):
     write(hovering(), clips / "flying")
     assert correct().code == 0
@@ -250,6 +298,10 @@ def test_overwriting_deletes_what_it_made_and_nothing_else(correct, folder, capl
         (["character.char_file=nobody.xml"], "nobody.xml: there is no such file"),
         (["threads=0"], "threads"),
         (["output_dir=data/iter1/p2_kin_gen/physical"], "p2_kin_gen, where what is made would be corrected again"),
+        (
+            ["+corrector.sampling.less_noise.nek=0.1"],
+            "): no hinge of the character has this word in its name; they are abdomen_x, ",
+        ),
     ],
 )
 def test_a_mistake_gets_one_line_and_leaves_nothing(correct, shell, arguments, message):
@@ -258,6 +310,16 @@ def test_a_mistake_gets_one_line_and_leaves_nothing(correct, shell, arguments, m
     assert answer.code != 0 and message in answer.err, answer.err
     assert answer.err.strip().count("\n") == 0 and "Traceback" not in answer.err
     assert shell.files() == before
+
+
+@pytest.mark.parametrize("output_dir", ["data/iter1/p2_kin_gen", "data"])
+def test_motions_in_the_folder_of_the_run_are_refused_before_any_is_overwritten(correct, shell, clips, output_dir):
+    write(standing_clip(), clips / "standing", "standing_0_physical")
+    before = contents(shell.folder)
+    answer = correct("motions=data/iter1/p2_kin_gen/standing", f"output_dir={output_dir}", "overwrite=true")
+    assert answer.code != 0 and answer.err.strip().count("\n") == 0
+    assert f"{output_dir}, among what will be made; give another folder" in answer.err
+    assert contents(shell.folder) == before
 
 
 @pytest.mark.parametrize("motion_class", ["../elsewhere", "/elsewhere", "a/b", "..", "ignore", "simulations"])

@@ -63,7 +63,17 @@ def test_help_stays_within_what_is_allowed():
     done = followed(planner, assistance=0.2)
     wrench = done.commands[:, planner.simulation.num_hinges :]
     assert done.assistance == 0.2 and wrench.any()
-    assert (np.abs(wrench) <= planner.simulation.assistance_limits(0.2) + 1e-9).all()
+    force, torque = planner.simulation.assistance_limits(0.2)
+    assert np.linalg.norm(wrench[:, :3], axis=1).max() <= force + 1e-9
+    assert np.linalg.norm(wrench[:, 3:], axis=1).max() <= torque + 1e-9
+
+
+def test_what_blows_up_has_failed_and_leaves_no_state_that_is_no_number():
+    planner = planner_of(standing_clip())
+    planner.reference.velocities[0] = 1e200  # squared, it is no number
+    done = followed(planner, retreats=0)
+    assert not done.is_whole and done.why == "the simulation became unstable"
+    assert done.num_steps == 0 and np.isfinite(done.positions).all()
 
 
 def test_what_went_back_and_did_better_is_simulated_from_end_to_end(monkeypatch):

@@ -30,7 +30,7 @@ def test_a_motion_that_is_the_clip_is_not_off(humanoid):
     clip = standing_clip()
     found = measures_of_simulated(clip, clip, humanoid, FEET)
     assert found[ROOT_OFF] == found[BODIES_OFF] == found[WORST_BODIES_OFF] == 0
-    assert found["smoothness"] == pytest.approx(1) and found["contact (%)"] == 100
+    assert found["smoothness"] == pytest.approx(1) and found["contact precision (%)"] == 100
     assert found["slide (m/s)"] == found["slide of the clip (m/s)"] < 0.02
     assert found["deep (%)"] == found["deep of the clip (%)"] == 0
 
@@ -57,9 +57,13 @@ def test_contacts_count_where_the_clip_labels_them(humanoid):
     labels = clip.contacts.clone()
     assert labels[:, left].min() == 1
     labels[:, left] = 0
-    assert measures_of_simulated(clip, replace(clip, contacts=labels), humanoid, FEET)["contact (%)"] == 50
+    found = measures_of_simulated(clip, replace(clip, contacts=labels), humanoid, FEET)
+    assert (found["contact precision (%)"], found["contact recall (%)"]) == (50, 100)
+    found = measures_of_simulated(replace(clip, contacts=labels), clip, humanoid, FEET)
+    assert (found["contact precision (%)"], found["contact recall (%)"]) == (100, 50)
     nowhere = replace(clip, contacts=torch.zeros_like(labels))
-    assert "contact (%)" not in measures_of_simulated(nowhere, clip, humanoid, FEET), "there is none to judge"
+    found = measures_of_simulated(nowhere, clip, humanoid, FEET)
+    assert "contact precision (%)" not in found and found["contact recall (%)"] == 0, "it never touches the ground"
 
 
 def test_a_success_is_near_in_every_frame():

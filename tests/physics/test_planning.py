@@ -157,14 +157,14 @@ def test_the_same_draws_give_the_same_controls(planner):
 def test_commands_are_targets_and_offsets_and_no_more_help_than_is_allowed(planner):
     hinges, knot = planner.simulation.num_hinges, planner._steps_per_knot
     knots = np.zeros_like(planner.no_controls().knots)
-    knots[2, :hinges], knots[:, hinges:] = 0.5, [3.0, -3.0, 0.5, 0.0, -9.0, 1.0]
+    knots[2, :hinges], knots[:, hinges:] = 0.5, [3.0, -4.0, 0.0, 0.0, -0.6, 0.2]
     controls = Controls(knots, np.zeros(6))
     commands = planner.commands(controls, 0, 4 * knot, 0.1)
     offsets = commands[:, :hinges] - planner.reference.targets[: 4 * knot]
     hat = 0.5 * np.maximum(0.0, 1 - np.abs(np.arange(4 * knot) / knot - 2))
     np.testing.assert_allclose(offsets, np.broadcast_to(hat[:, None], offsets.shape), atol=1e-12)
-    limits = planner.simulation.assistance_limits(0.1)
-    expected = limits * [1, -1, 0.5, 0, -1, 1]
+    force, torque = planner.simulation.assistance_limits(0.1)
+    expected = [0.6 * force, -0.8 * force, 0, 0, -0.6 * torque, 0.2 * torque]
     np.testing.assert_allclose(commands[:, hinges:], np.broadcast_to(expected, (4 * knot, 6)))
     assert not planner.commands(controls, 0, 4 * knot, 0.0)[:, hinges:].any()
     later = planner.commands(controls, knot + 3, knot, 0.1)

@@ -66,6 +66,10 @@ def in_one_line(
         )
     if match := re.search(r"Could not override '([^']*)'", text):
         key = match[1]
+        if key in _known_keys(config_name, overrides, folders):  # of a mapping, keys that it has not
+            return UserError(
+                f"{key}: what was given has a key that is not there; expected +{key}.KEY=VALUE to add one{keys}"
+            )
         return UserError(f"{key}: there is no such key{_nearest_key(key, config_name, overrides, folders)}{keys}")
     if match := re.search(r"Could not delete from config. '([^']*)' does not exist", text):
         key = match[1]
@@ -103,18 +107,21 @@ def _not_text(folders: Sequence[Path]) -> UserError | None:
 
 
 def _nearest_key(key: str, config_name: str, overrides: Sequence[str], folders: list[Path]) -> str:
-    groups = _groups(folders)
     if "/" in key:
-        return nearest_name(key, sorted(groups))
-    settings = _settings(
-        config_name, folders, [each for each in overrides if key_of_override(each) in groups and "," not in each]
-    )
+        return nearest_name(key, sorted(_groups(folders)))
+    # What is misspelled may be a group of keys, but not the one that the key is in.
+    known = [name for name in _known_keys(config_name, overrides, folders) if name != key.rpartition(".")[0]]
     if not key.startswith("hydra."):
-        settings.pop("hydra", None)
-    known = [name for name in flat(settings) if not name.endswith("_target_")]
-    # Prefixes count too, but for the key's own: what is misspelled may be a group of keys.
-    prefixes = {name.rpartition(".")[0] for name in known} - {"", key.rpartition(".")[0]}
-    return nearest_name(key, known + sorted(prefixes))
+        known = [name for name in known if not name.startswith("hydra")]
+    return nearest_name(key, known)
+
+
+def _known_keys(config_name: str, overrides: Sequence[str], folders: list[Path]) -> list[str]:
+    """Return the keys of a config with the options that were chosen: those of values, then those of groups of them."""
+    groups = _groups(folders)
+    chosen = [each for each in overrides if key_of_override(each) in groups and "," not in each]
+    known = [name for name in flat(_settings(config_name, folders, chosen)) if not name.endswith("_target_")]
+    return known + sorted({name.rpartition(".")[0] for name in known} - {""})
 
 
 def _groups(folders: list[Path]) -> set[str]:

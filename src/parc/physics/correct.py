@@ -6,19 +6,17 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from parc.anim.clip_files import write_clip
 from parc.anim.dataset import IGNORED_FOLDER
 from parc.anim.mirror import mirror_bodies, mirror_clip
 from parc.anim.motion_clip import MotionClip
 from parc.configuration.errors import UserError
-from parc.configuration.files import write_text_whole, write_whole
 from parc.configuration.provenance import continue_command
 from parc.physics.corrected import Corrected, CorrectedClip, read_corrected
-from parc.physics.correction import Correction, Recording, Status
+from parc.physics.correction import Correction, Status
 from parc.physics.corrector import Circumstances, Task
 from parc.physics.display import Display, outcomes
+from parc.physics.recordings import ARCHIVE_SUFFIX, save_recording, save_scene, scene_of
 from parc.physics.settings import CONFIG_FILE, ENDINGS, LOG_FILE, SIMULATIONS, CorrectSettings
 from parc.stages.log_file import logged_to
 from parc.stages.run_folder import lock_run_folder
@@ -39,21 +37,24 @@ def correct(settings: CorrectSettings) -> None:
     settings.refuse_processes(find_ranks().count)
     with StopRequest() as stop, lock_run_folder(settings.folder), logged_to(settings.folder / LOG_FILE):
         tasks = checked_tasks(settings)
-        before = read_corrected(settings.folder) or Corrected()
-        left = [task for task in tasks if not is_done(settings, before, task)]
+        # What is left to do stays known, with its files, until it is done again.
+        corrected = read_corrected(settings.folder) or Corrected()
+        left = [task for task in tasks if not is_done(settings, corrected, task)]
         again = {task.name: digest_of(task.path) for task in left}  # as they are before they are read
-        corrected = Corrected({name: clip for name, clip in before.clips.items() if name not in again})
         settings.record.write(settings.folder / CONFIG_FILE)
+        for archive in lacking_scenes(settings, corrected):
+            save_scene(archive)
         how_to_go_on = (
             f"while clips were corrected; those that are done are kept; to correct the others: {continue_command()}"
         )
         display = Display(settings, corrected, len(tasks) - len(left), len(tasks))
         with contextlib.closing(display), stop.at_once(how_to_go_on):
             for task, correction in settings.corrector.corrections(left, _circumstances(settings)):
-                corrected.clips[task.name] = _saved(settings, task, correction, again[task.name])
-                _delete_earlier(settings, before, corrected, task)
+                saved = _saved(settings, task, correction, again[task.name])
+                _delete_earlier(settings, corrected.clips.get(task.name), saved)
+                corrected.clips[task.name] = saved
                 corrected.write(settings.folder)
-                display.show(task, corrected.clips[task.name])
+                display.show(task, saved)
         corrected.write(settings.folder)  # of a shard without clips, too
         display.write()
         _conclude(settings, corrected)
@@ -71,12 +72,18 @@ def checked_tasks(settings: CorrectSettings) -> list[Task]:
             f"output_dir {settings.output_dir} lies in motions {settings.motions}, where what is made would be corrected again; "
             "give another folder"
         )
+    tasks = settings.tasks()
+    for task in tasks:
+        if task.path.resolve().is_relative_to(folder):
+            raise UserError(
+                f"motions {task.path} lies in output_dir {settings.output_dir}, among what will be made; give another folder"
+            )
     settings.corrector.check_with_character(settings.character)
     try:
         mirror_bodies(settings.character.read())
     except UserError as error:
         raise UserError(f"character.char_file: {error}") from error
-    return settings.tasks()
+    return tasks
 
 
 def digest_of(clip: Path) -> str:
@@ -93,10 +100,11 @@ def _circumstances(settings: CorrectSettings) -> Circumstances:
 
 
 def is_done(settings: CorrectSettings, corrected: Corrected, task: Task) -> bool:
-    """Say whether a clip was corrected, and has not changed since, nor have the files been lost that were made of it."""
+    """Say whether a clip was corrected, and it and its class have not changed since, nor have files been lost that were made."""
     known = corrected.clips.get(task.name)
     return (
         known is not None
+        and known.motion_class == task.motion_class
         and all((settings.folder / file).is_file() for file in known.files)
         and known.digest == digest_of(task.path)
     )
@@ -110,7 +118,11 @@ def _saved(settings: CorrectSettings, task: Task, correction: Correction, digest
     """
     files: list[Path] = []
     if correction.recording is not None:
-        files += _save_recording(settings, task, correction.recording)
+        files.append(settings.folder / SIMULATIONS / f"{task.name}{ARCHIVE_SUFFIX}")
+        scene_of(files[0]).unlink(missing_ok=True)  # of an earlier one
+        save_recording(files[0], correction.recording)
+        if settings.save_scene:
+            save_scene(files[0])
     clip = correction.clip
     is_data = clip is not None and (
         correction.status is Status.PHYSICAL
@@ -121,6 +133,7 @@ def _saved(settings: CorrectSettings, task: Task, correction: Correction, digest
         files += _save_clip(settings, settings.folder / task.motion_class if is_data else None, clip)
     return CorrectedClip(
         digest=digest,
+        motion_class=task.motion_class,
         clip_seconds=correction.clip_seconds,
         files=[file.relative_to(settings.folder).as_posix() for file in files],
         status=correction.status,
@@ -136,11 +149,20 @@ def _saved(settings: CorrectSettings, task: Task, correction: Correction, digest
     )
 
 
-def _delete_earlier(settings: CorrectSettings, before: Corrected, now: Corrected, task: Task) -> None:
+def _delete_earlier(settings: CorrectSettings, before: CorrectedClip | None, now: CorrectedClip) -> None:
     """Delete what was made of a clip as it was before it changed, where nothing took its place."""
-    known = before.clips.get(task.name)
-    for file in set(known.files if known else ()) - set(now.clips[task.name].files):
-        (settings.folder / file).unlink(missing_ok=True)
+    for file in set(() if before is None else before.files) - set(now.files):
+        path = settings.folder / file
+        path.unlink(missing_ok=True)
+        if path.suffix == ARCHIVE_SUFFIX:
+            scene_of(path).unlink(missing_ok=True)
+
+
+def lacking_scenes(settings: CorrectSettings, corrected: Corrected) -> list[Path]:
+    """Return the recordings that are to have a scene beside them, and have none."""
+    recordings = [settings.folder / file for clip in corrected.clips.values() for file in clip.files]
+    archives = [path for path in recordings if path.suffix == ARCHIVE_SUFFIX and path.is_file()]
+    return [path for path in archives if settings.save_scene and not scene_of(path).is_file()]
 
 
 def _save_clip(settings: CorrectSettings, folder: Path | None, clip: MotionClip) -> list[Path]:
@@ -151,27 +173,6 @@ def _save_clip(settings: CorrectSettings, folder: Path | None, clip: MotionClip)
     for path, each in zip(paths, clips, strict=True):
         write_clip(path, each)
     return paths
-
-
-def _save_recording(settings: CorrectSettings, task: Task, recording: Recording) -> list[Path]:
-    archive = settings.folder / SIMULATIONS / f"{task.name}.npz"
-
-    def write(part: Path) -> None:
-        with part.open("wb") as stream:
-            np.savez(
-                stream,
-                qpos=recording.positions,
-                qvel=recording.velocities,
-                ctrl=recording.commands,
-                steps_per_frame=np.int64(recording.steps_per_frame),
-            )
-
-    write_whole(archive, write)
-    if not settings.save_scene:
-        return [archive]
-    scene = archive.with_suffix(".xml")
-    write_text_whole(scene, recording.xml)
-    return [archive, scene]
 
 
 def lacks_data(settings: CorrectSettings, corrected: Corrected) -> bool:

@@ -20,6 +20,7 @@ class CorrectedClip:
 
     Attributes:
         digest: SHA-256 of the clip's file.
+        motion_class: of it, the folder of what was made of it, where that is data.
         clip_seconds: its length.
         files: that were saved, by their paths in the run's folder.
         status: what became of it.
@@ -35,6 +36,7 @@ class CorrectedClip:
     """
 
     digest: str
+    motion_class: str
     clip_seconds: float
     files: list[str]
     status: Status

@@ -9,10 +9,11 @@ import numpy as np
 from jaxtyping import Float
 
 from parc.configuration.errors import UserError
+from parc.physics.measures import FAR_BODIES, FAR_ROOT
 from parc.physics.planning import STATE, Controls, Effort, Planner
 
-FALLEN_ROOT = 0.29  # metres that the root is off when following has failed: success is 0.3
-FALLEN_BODIES = 0.45  # metres that bodies are off in the mean: success is 0.5
+# Metres that the root, and bodies in the mean, are off when following has failed: a little before it is no success any more.
+FALLEN_ROOT, FALLEN_BODIES = FAR_ROOT - 0.01, FAR_BODIES - 0.05
 HARDER = 2  # times as many iterations where it failed before
 
 
@@ -164,6 +165,8 @@ class Pass:
             step += 1
             self._positions[step], self._velocities[step] = self._data.qpos, self._data.qvel
             self._planner.steps_simulated += 1
+            if not (np.isfinite(self._data.qpos).all() and np.isfinite(self._data.qvel).all()):
+                return step - 1, "the simulation became unstable"
             if why := self._fallen(step):
                 return step, why
         return step, ""
@@ -173,8 +176,6 @@ class Pass:
         mujoco.mj_kinematics(self._planner.model, self._data)
         wanted = self._planner.reference.body_pos[step]
         off = np.linalg.norm(self._data.xpos[1 : len(wanted) + 1] - wanted, axis=1)
-        if not np.isfinite(off).all():
-            return "the simulation became unstable"
         if off[0] > FALLEN_ROOT:
             return f"the root is {off[0]:.2f} m off"
         return f"bodies are {off.mean():.2f} m off" if off.mean() > FALLEN_BODIES else ""

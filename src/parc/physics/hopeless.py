@@ -8,13 +8,14 @@ from parc.anim.motion_clip import MotionClip
 from parc.anim.surface_points import surface_points
 from parc.motion_synthesis.candidates import batch_of
 from parc.motion_synthesis.quality import quality_of_frames
+from parc.physics.measures import FAR_ROOT
 from parc.physics.simulation import GRAVITY
 from parc.terrain.heightfield import laid_end_to_end
 
 FASTEST = 15.0  # metres/s of the root
 DEEPEST = 0.5  # metres below ground
-# Metres that what can be done may be off the motion, which is followed to within 0.3: a throw, or standing on the ground below.
-OFF = 0.4
+# Metres that what can be done may be off the motion: a throw, or standing on the ground below. Where it is, nobody follows.
+OFF = FAR_ROOT + 0.1
 
 
 def why_hopeless(clip: MotionClip, character: Character) -> str:

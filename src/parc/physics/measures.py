@@ -35,8 +35,9 @@ def measures_of_simulated(
         and "bodies off at worst (m)", its largest mean in a frame; "smoothness", the sum of the lengths of all second
         differences of bodies' positions over the clip's; "slide (m/s)", the mean speed along the ground of what standing bodies
         have on it, whatever the labels say (see `_slide`), and "slide of the clip (m/s)"; "deep (%)", the share of frames in
-        which a point is over 1 cm below ground, and "deep of the clip (%)"; "contact (%)", the share of standing bodies'
-        contacts that the clip labels, too. What there is none of is left out.
+        which a point is over 1 cm below ground, and "deep of the clip (%)"; "contact precision (%)", the share of standing
+        bodies' contacts that the clip labels, too, and "contact recall (%)", the share of those labels that are contacts. What
+        there is none of is left out.
     """
     surface = surface_points(character)
     terrains = laid_end_to_end([simulated.terrain, clip.terrain])
@@ -51,7 +52,8 @@ def measures_of_simulated(
         _slide(its_points, each, surface, bodies) for its_points, each in zip(points, (simulated, clip), strict=True)
     )
     touches = simulated.contacts[:, bodies] > IN_CONTACT
-    labelled = clip.contacts[:, bodies] > 0.5
+    labelled = clip.contacts[:, bodies] > IN_CONTACT
+    as_labelled = (touches & labelled).sum()
     found = {
         ROOT_OFF: float(off[:, 0].max()),
         BODIES_OFF: float(off.mean()),
@@ -61,7 +63,8 @@ def measures_of_simulated(
         "slide of the clip (m/s)": slide_before,
         "deep (%)": deep,
         "deep of the clip (%)": deep_before,
-        "contact (%)": 100 * float((touches & labelled).sum() / touches.sum()),
+        "contact precision (%)": 100 * float(as_labelled / touches.sum()),
+        "contact recall (%)": 100 * float(as_labelled / labelled.sum()),
     }
     return {name: value for name, value in found.items() if np.isfinite(value)}
 

@@ -148,7 +148,7 @@ class Planner:
         self._noise = np.array([*(sampling.noise * share for share in shares), *[ASSISTANCE_NOISE] * len(ASSISTANCE)])
         self._price = np.sqrt([control_weights.offset] * hinges + [control_weights.assistance] * len(ASSISTANCE))
         self._data = [mujoco.MjData(self.model) for _ in range(threads)]
-        # Samples that blow up are not chosen; without this, MuJoCo prints, and writes a file where it was started.
+        # Samples that blow up cost more than any others; without this, MuJoCo prints, and writes a file where it was started.
         mujoco.set_mju_user_warning(lambda _: None)
         self._rollout = mujoco.rollout.Rollout(nthread=threads if threads > 1 else 0)
 
@@ -227,8 +227,9 @@ class Planner:
         commands = shares @ knots
         hinges = self.simulation.num_hinges
         commands[..., :hinges] += self.reference.targets[step : step + len(shares)]
-        limits = self.simulation.assistance_limits(assistance)
-        commands[..., hinges:] = commands[..., hinges:].clip(-1.0, 1.0) * limits
+        for vector, limit in enumerate(self.simulation.assistance_limits(assistance)):
+            helping = commands[..., hinges + 3 * vector : hinges + 3 * vector + 3]  # the force, then the torque
+            helping *= limit / np.maximum(1.0, np.linalg.norm(helping, axis=-1, keepdims=True))
         return commands
 
     def _residuals(

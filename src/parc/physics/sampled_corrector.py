@@ -28,7 +28,7 @@ from parc.physics.hopeless import why_hopeless
 from parc.physics.measures import measures_of_simulated, why_no_success
 from parc.physics.planning import ControlWeights, Planner, Sampling
 from parc.physics.reference import reference_of
-from parc.physics.simulation import Simulation, refuse_undriven, simulation_of
+from parc.physics.simulation import Simulation, driven_hinges, simulation_of
 from parc.physics.tracking import TrackingWeights
 from parc.stages.randomness import seed_of
 from parc.stages.worker_processes import results_of
@@ -42,8 +42,8 @@ class SampledCorrector:
     """Follows each clip in a simulation, with controls found by sampling over a receding horizon (see `planning`).
 
     Attempts are made in turn until one follows the whole clip without assistance, or one fails with the assistance that it
-    begins with. Where none follows it all, the longest part of the clip that was followed without any is what is physical, if it
-    is long enough: from the beginning, or from where following failed.
+    begins with. Where none follows it all without any, the part of the clip that was is what is physical, if it is long enough:
+    from the beginning, or, where that is too short, from there, or from the last frame that leaves enough, on.
 
     Args:
         tracked: bodies whose places are followed, beside the root and the centre of mass.
@@ -88,7 +88,13 @@ class SampledCorrector:
         """
         refuse_other_bodies("corrector.tracked", self.tracked, character.read())
         refuse_to_stand_on(self.standing, character.read())
-        refuse_undriven(character)
+        hinges = driven_hinges(character)
+        for word in self.sampling.less_noise:
+            if not any(word in hinge for hinge in hinges):
+                raise UserError(
+                    f"corrector.sampling.less_noise.{word}: no hinge of the character has this word in its name; they are "
+                    f"{', '.join(hinges)}"
+                )
 
     def corrections(self, tasks: Sequence[Task], circumstances: Circumstances) -> Iterator[tuple[Task, Correction]]:
         """Yield what became of each clip, as it is done, several at a time."""

@@ -54,7 +54,7 @@ class CorrectSettings(RunSettings):
     num_shards: int
     corrector: Corrector
     most_assistance: float
-    save_scene: bool
+    save_scene: MayChange[bool]
 
     def __post_init__(self) -> None:
         if self.seed < 0:

@@ -89,9 +89,9 @@ class Simulation:
         """Of the character, N."""
         return float(self.model.body_subtreemass[1]) * GRAVITY
 
-    def assistance_limits(self, share: float) -> Float[np.ndarray, "6"]:
-        """Return the largest assisting forces (N) and torques (Nm) at an assistance, a share of the character's weight."""
-        return share * np.array([self.weight] * 3 + [LARGEST_ASSISTING_TORQUE] * 3)
+    def assistance_limits(self, share: float) -> tuple[float, float]:
+        """Return the largest assisting force (N) and torque (Nm) at an assistance, a share of the character's weight."""
+        return share * self.weight, share * LARGEST_ASSISTING_TORQUE
 
 
 def simulation_of(
@@ -127,6 +127,8 @@ def simulation_of(
     # MuJoCo's pyramids have less friction between two axes than along one, and what stands on them creeps.
     spec.option.cone = mujoco.mjtCone.mjCONE_ELLIPTIC
     spec.option.impratio = FRICTION_STIFFNESS
+    # What blows up is seen to have, instead of going on from the pose of the file.
+    spec.option.disableflags |= mujoco.mjtDisableBit.mjDSBL_AUTORESET
     spec.compile()
     return Simulation(spec.to_xml(), bodies, steps_per_frame, tracked, standing)
 
@@ -157,14 +159,16 @@ def _exchange(spec: mujoco.MjSpec, joints: list[mujoco.MjsJoint], order: tuple[i
             setattr(joint, name, value)
 
 
-def refuse_undriven(character: CharacterFile) -> None:
-    """Check that a character can be simulated, on whatever ground.
+def driven_hinges(character: CharacterFile) -> list[str]:
+    """Return the names of what drives a character's hinges, on whatever ground.
 
     Raises:
         UserError: a joint cannot be driven.
     """
     level, middle = Heightfield(torch.zeros(1, 1), torch.zeros(2), 1.0), torch.zeros(1, 2)
-    _refuse_undriven_joints(scene_spec(character, level, middle).compile())
+    model = scene_spec(character, level, middle).compile()
+    _refuse_undriven_joints(model)
+    return [model.actuator(number).name for number in range(model.nu)]
 
 
 def _refuse_undriven_joints(model: mujoco.MjModel) -> None:

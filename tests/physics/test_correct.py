@@ -72,9 +72,9 @@ def hovering() -> MotionClip:
     return replace(clip, root_pos=clip.root_pos + torch.tensor([0.0, 0.0, 2.0]))
 
 
-def falling_over() -> MotionClip:
-    """A clip that lies down sideways within a tenth of a second and gets up again: nobody follows it."""
-    clip = standing_clip(3, seconds=0.8)
+def swept_aside(seconds: float) -> MotionClip:
+    """A clip that stands, is 1.5 m aside within an eighth of a second, from its 8th frame on, and stands there."""
+    clip = standing_clip(3, seconds=seconds)
     shift = torch.zeros(clip.num_frames, 3)
     shift[8:, 1] = 1.5 * (torch.arange(clip.num_frames - 8) / 4).clamp(max=1)
     return replace(clip, root_pos=clip.root_pos + shift)
@@ -245,7 +245,7 @@ def test_a_hopeless_clip_fails_at_once_with_its_frame_and_is_no_data(correct, fo
 
 
 def test_what_falls_is_kept_apart_with_its_frame(correct, folder, clips, humanoid):
-    write(falling_over(), clips / "falling")
+    write(swept_aside(0.8), clips / "falling")
     assert correct("corrector.most_steps=1", "corrector.least_part=1").code == 0
     known = record_of(folder)["standing_3"]
     assert known["status"] == "failed"
@@ -255,6 +255,23 @@ def test_what_falls_is_kept_apart_with_its_frame(correct, folder, clips, humanoi
     kept = [path for path in known["files"] if path.endswith("_failed.safetensors")]
     assert len(kept) == 1 and read_clip(folder / kept[0], humanoid).num_frames == frame + 1
     assert not any("failed" in str(entry.path) for entry in ClipDataset(str(folder), 5, 1001, 1001, []).entries())
+
+
+def test_where_the_beginning_cannot_be_followed_the_rest_is_data_from_when_that_is_over(
+    correct, folder, clips, humanoid
+):
+    source = swept_aside(2.4)
+    write(source, clips / "swept")
+    assert correct().code == 0
+    known = record_of(folder)["standing_3"]
+    first = known["first_frame"]
+    assert known["status"] == "physical" and known["reason"].startswith(f"followed from frame {first} (")
+    assert 6 + 18 <= first <= 12 + 18, "0.6 s after the frame in which it fails"
+    assert known["seconds"] == pytest.approx((source.num_frames - first) / source.fps)
+    made = read_clip(folder / "swept/standing_3_physical.safetensors", humanoid)
+    assert made.unrefined is not None
+    torch.testing.assert_close(made.unrefined.root_pos, source.root_pos[first:])
+    assert (made.root_pos - source.root_pos[first:]).norm(dim=-1).max() < 0.3
 
 
 def test_where_nothing_becomes_physical_it_says_why_in_one_line(correct, folder, clips):

@@ -35,7 +35,7 @@ from parc.stages.worker_processes import results_of
 
 log = logging.getLogger(__name__)
 
-FALLING_SECONDS = 0.6  # before a failure, of which the cause lies so far back: no part of a success
+FALLING_SECONDS = 0.6  # before a failure, of which the cause lies so far back, and after it: no part of a success
 
 
 class SampledCorrector:
@@ -43,7 +43,7 @@ class SampledCorrector:
 
     Attempts are made in turn until one follows the whole clip without assistance, or one fails with the assistance that it
     begins with. Where none follows it all without any, the part of the clip that was is what is physical, if it is long enough:
-    from the beginning, or, where that is too short, from there, or from the last frame that leaves enough, on.
+    from the beginning, or, where that is too short, from soon after the failure, or the last frame that leaves enough, on.
 
     Args:
         tracked: bodies whose places are followed, beside the root and the centre of mass.
@@ -200,11 +200,11 @@ class _Following:
             self.farthest = tried
 
     def _follow_the_rest(self) -> None:
-        """Go on after the failure, at most in the middle, where what came before it is too little."""
+        """Go on when what failed is over, as long as enough of the clip is left, where what came before it is too little."""
         enough = self.settings.least_part * self.clip.num_frames
-        followed = 0 if self.farthest is None else self.farthest.num_frames
-        middle = int((1 - self.settings.least_part) * self.clip.num_frames)
-        first = max(1, min(followed, middle))
+        followed, failed = (0, 0) if self.farthest is None else (self.farthest.num_frames, self.farthest.last_frame)
+        latest = int((1 - self.settings.least_part) * self.clip.num_frames)
+        first = max(1, min(failed + round(FALLING_SECONDS * self.clip.fps), latest))
         if followed < enough and self.clip.num_frames - first >= 2:
             self._follow(first)
 
@@ -218,7 +218,7 @@ class _Following:
             return self._success(Status.ASSISTED, best, best.num_frames, failure)
         if part is None:
             return Correction(Status.FAILED, "not followed even with the assistance that was allowed first")
-        shown = part.followed.num_steps // part.simulation.steps_per_frame + 1  # for whoever wants to see it fall
+        shown = part.last_frame - part.first_frame + 1  # for whoever wants to see it fall
         return self._success(Status.FAILED, part, shown, failure) if shown > 2 else Correction(Status.FAILED, failure)
 
     def _success(self, status: Status, tried: "_Try", num_frames: int, reason: str) -> Correction:
@@ -249,6 +249,11 @@ class _Try:
         return max(0, steps) // self.simulation.steps_per_frame + 1
 
     @property
+    def last_frame(self) -> int:
+        """The last frame of the clip that was simulated: of a failure, where it failed."""
+        return self.first_frame + self.followed.num_steps // self.simulation.steps_per_frame
+
+    @property
     def is_of_whole_clip(self) -> bool:
         """Whether the whole clip was followed."""
         return self.followed.is_whole and self.first_frame == 0
@@ -257,5 +262,4 @@ class _Try:
         """Say where it failed, in frames of the clip."""
         if self.followed.is_whole:
             return f"followed from frame {self.first_frame} ({self.first_frame / fps:.1f} s) on"
-        frame = self.first_frame + self.followed.num_steps // self.simulation.steps_per_frame
-        return f"frame {frame} ({frame / fps:.1f} s): {self.followed.why} without assistance"
+        return f"frame {self.last_frame} ({self.last_frame / fps:.1f} s): {self.followed.why} without assistance"

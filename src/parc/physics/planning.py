@@ -32,7 +32,7 @@ USED = 0.9  # share of the samples, the best ones, that derivatives come from: s
 CALMER = 0.7  # the noise of an iteration, as a share of that of the one before
 FIRST_VELOCITY_NOISE = np.array([0.1, 0.1, 0.1, 0.2, 0.2, 0.2])  # metres/s and rad/s of the root, at the first step
 ASSISTANCE_NOISE = 0.5  # of what is allowed
-HOPELESS = 1e3  # a residual of what blew up
+HOPELESS = 1e3  # a residual of what blew up; none is larger
 
 
 @dataclass(frozen=True)
@@ -258,7 +258,7 @@ class Planner:
         changes = np.sqrt(self._weights.offset_change) * np.diff(knots, axis=1)
         first = np.sqrt(self._weights.first_velocity) * added
         parts = [values.reshape(batch, -1) for values in (followed, self._price * knots, changes, first)]
-        return np.nan_to_num(np.concatenate(parts, axis=1), nan=HOPELESS, posinf=HOPELESS, neginf=-HOPELESS)
+        return np.nan_to_num(np.concatenate(parts, axis=1), nan=HOPELESS).clip(-HOPELESS, HOPELESS)
 
 
 def _step(

@@ -31,6 +31,13 @@ def test_the_options_are_those_that_are_promised():
     ]  # fmt: skip
 
 
+def test_no_two_terrains_name_their_motions_alike():
+    """Motions are named after the class of what makes their terrain: those of two runs can be one dataset."""
+    terrains = [option for option in OPTIONS if option.startswith("terrain/")]
+    classes = {type(piece(option, **NEEDED.get(option, {}))).__name__ for option in terrains}
+    assert len(classes) == len(terrains) == 8
+
+
 def test_the_paths_have_the_papers_numbers():
     shortest = piece("path/shortest")
     assert (shortest.min_distance, shortest.draws, shortest.max_cost, shortest.pad_cells) == (5.0, 10, 1000.0, 4)

@@ -56,6 +56,10 @@ class Boxes(MadeOnGrid):
         return self.heightfield(random_boxes(random, self.shape, self.boxes, sides, heights))
 
 
+class Blocks(Boxes):
+    """Boxes that can be stepped on: a kind of its own, whose motions are named after it."""
+
+
 @dataclass(frozen=True)
 class Paths(MadeOnGrid):
     """Ridges over a low floor, each along a random walk; where they meet, the higher one goes on top.

@@ -8,8 +8,9 @@ from pathlib import Path
 from benchmarks.rows import markdown_table
 from parc.configuration.errors import UserError
 from parc.configuration.program import run_program
-from parc.physics.corrected import CORRECTED_FILE, Corrected, CorrectedClip, read_corrected
+from parc.physics.corrected import CORRECTED_FILE, CorrectedClip, read_corrected
 from parc.physics.correction import Status
+from parc.physics.measures import BODIES_OFF
 
 LITTLE_ASSISTANCE = 0.1  # of body weight
 
@@ -35,7 +36,7 @@ def main() -> None:
 
 
 def _clips_of(folder: Path) -> dict[str, CorrectedClip]:
-    corrected: Corrected | None = read_corrected(folder)
+    corrected = read_corrected(folder)
     if corrected is None or not corrected.clips:
         raise UserError(f"{folder}: no {CORRECTED_FILE} with motions, expected the folder of a run of parc.correct")
     return corrected.clips
@@ -54,7 +55,7 @@ def by_measure(runs: list[list[CorrectedClip]]) -> list[list[str]]:
         ("CPU seconds a second of motion, median", lambda clips: f"{statistics.median(_cpu_seconds(clips)):.1f}"),
         ("the same, mean", lambda clips: f"{statistics.fmean(_cpu_seconds(clips)):.1f}"),
         ("physics steps a second of motion, median (thousands)", _thousands_of_steps),
-        ("bodies off the motion's, mean (cm)", lambda clips: _mean(clips, "bodies off (m)", 100.0)),
+        ("bodies off the motion's, mean (cm)", lambda clips: _mean(clips, BODIES_OFF, 100.0)),
         ("smoothness, median", _smoothness),
         (
             "feet that touch the ground slide, m/s (in the motions)",

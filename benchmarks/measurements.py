@@ -32,6 +32,7 @@ from parc.motion_generator.feature_statistics import compute_statistics
 from parc.motion_generator.features import MotionFeatures, PosedMotion
 from parc.motion_generator.losses import LossWeights, MotionLosses, TerrainAndTarget
 from parc.motion_generator.mdm_heightfield_contact_motion_sampler import MotionWindows
+from parc.physics.measures import BODIES_OFF
 from parc.stages.randomness import generator_for
 from parc.stages.stage import read_run
 from parc.training.settings import TrainSettings
@@ -286,7 +287,7 @@ def correction(setting: Setting, turns: int) -> list[Row]:
     what = f"correction, a second of motion, one core ({len(unaided)} of {len(corrections)} followed without help)"
     rows = [Row(what, seconds.median, seconds.quartiles, "s", target=20.0)]
     if unaided:
-        centimetres = 100 * fmean(each.measures["bodies off (m)"] for each in unaided)
+        centimetres = 100 * fmean(each.measures[BODIES_OFF] for each in unaided)
         rows.append(Row("bodies off the motions followed", centimetres, None, "cm", target=10.0))
         smoothness = fmean(each.measures["smoothness"] for each in unaided)
         rows.append(Row("their accelerations, over the motions'", smoothness, None, "times", target=1.7))

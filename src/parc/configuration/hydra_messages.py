@@ -65,15 +65,15 @@ def in_one_line(
             "values with brackets, commas, spaces or letters beyond a to z twice: 'KEY=\"VALUE\"'"
         )
     if match := re.search(r"Could not override '([^']*)'", text):
-        key = match[1]
-        if key in _known_keys(config_name, overrides, folders):  # of a mapping, keys that it has not
+        key, known = match[1], _known_keys(config_name, overrides, folders)
+        if key in known:  # of a mapping, keys that it has not
             return UserError(
                 f"{key}: what was given has a key that is not there; expected +{key}.KEY=VALUE to add one{keys}"
             )
-        return UserError(f"{key}: there is no such key{_nearest_key(key, config_name, overrides, folders)}{keys}")
+        return UserError(f"{key}: there is no such key{_nearest_key(key, known, folders)}{keys}")
     if match := re.search(r"Could not delete from config. '([^']*)' does not exist", text):
-        key = match[1]
-        return UserError(f"~{key}: there is no such key{_nearest_key(key, config_name, overrides, folders)}{keys}")
+        key, known = match[1], _known_keys(config_name, overrides, folders)
+        return UserError(f"~{key}: there is no such key{_nearest_key(key, known, folders)}{keys}")
     if match := re.search(r"Could not append to config. An item is already at '([^']*)'", text):
         return UserError(f"+{match[1]}: this key has a value already; expected {match[1]}=VALUE")
     if match := re.search(r"Could not (?:find|load) '([^']*)'", text):
@@ -106,14 +106,14 @@ def _not_text(folders: Sequence[Path]) -> UserError | None:
     return None
 
 
-def _nearest_key(key: str, config_name: str, overrides: Sequence[str], folders: list[Path]) -> str:
+def _nearest_key(key: str, known: list[str], folders: list[Path]) -> str:
     if "/" in key:
         return nearest_name(key, sorted(_groups(folders)))
     # What is misspelled may be a group of keys, but not the one that the key is in.
-    known = [name for name in _known_keys(config_name, overrides, folders) if name != key.rpartition(".")[0]]
+    near = [name for name in known if name != key.rpartition(".")[0]]
     if not key.startswith("hydra."):
-        known = [name for name in known if not name.startswith("hydra")]
-    return nearest_name(key, known)
+        near = [name for name in near if name.partition(".")[0] != "hydra"]
+    return nearest_name(key, near)
 
 
 def _known_keys(config_name: str, overrides: Sequence[str], folders: list[Path]) -> list[str]:

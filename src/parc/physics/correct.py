@@ -119,10 +119,7 @@ def _saved(settings: CorrectSettings, task: Task, correction: Correction, digest
     files: list[Path] = []
     if correction.recording is not None:
         files.append(settings.folder / SIMULATIONS / f"{task.name}{ARCHIVE_SUFFIX}")
-        scene_of(files[0]).unlink(missing_ok=True)  # of an earlier one
-        save_recording(files[0], correction.recording)
-        if settings.save_scene:
-            save_scene(files[0])
+        save_recording(files[0], correction.recording, with_scene=settings.save_scene)
     clip = correction.clip
     is_data = clip is not None and (
         correction.status is Status.PHYSICAL
@@ -160,9 +157,10 @@ def _delete_earlier(settings: CorrectSettings, before: CorrectedClip | None, now
 
 def lacking_scenes(settings: CorrectSettings, corrected: Corrected) -> list[Path]:
     """Return the recordings that are to have a scene beside them, and have none."""
-    recordings = [settings.folder / file for clip in corrected.clips.values() for file in clip.files]
-    archives = [path for path in recordings if path.suffix == ARCHIVE_SUFFIX and path.is_file()]
-    return [path for path in archives if settings.save_scene and not scene_of(path).is_file()]
+    if not settings.save_scene:
+        return []
+    paths = [settings.folder / file for clip in corrected.clips.values() for file in clip.files]
+    return [path for path in paths if path.suffix == ARCHIVE_SUFFIX and path.is_file() and not scene_of(path).is_file()]
 
 
 def _save_clip(settings: CorrectSettings, folder: Path | None, clip: MotionClip) -> list[Path]:

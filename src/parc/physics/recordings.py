@@ -12,12 +12,13 @@ from parc.physics.correction import Recording
 ARCHIVE_SUFFIX = ".npz"
 
 
-def save_recording(archive: Path, recording: Recording) -> None:
+def save_recording(archive: Path, recording: Recording, *, with_scene: bool) -> None:
     """Save a simulation: `qpos` and `qvel` of every state, `ctrl` of every step, `steps_per_frame`, and `xml`, the model's MJCF.
 
     Args:
         archive: where it goes, a file of NumPy's (.npz) without objects.
         recording: to be saved.
+        with_scene: whether its scene is saved beside it; one of an earlier simulation goes either way.
 
     Raises:
         UserError: it cannot be saved.
@@ -34,7 +35,10 @@ def save_recording(archive: Path, recording: Recording) -> None:
                 xml=np.str_(recording.xml),
             )
 
+    scene_of(archive).unlink(missing_ok=True)
     write_whole(archive, write)
+    if with_scene:
+        write_text_whole(scene_of(archive), recording.xml)
 
 
 def scene_of(archive: Path) -> Path:
@@ -43,7 +47,7 @@ def scene_of(archive: Path) -> Path:
 
 
 def save_scene(archive: Path) -> None:
-    """Save the scene of a simulation, an MJCF file that MuJoCo's viewers open, beside the simulation.
+    """Save the scene of a simulation that was saved without, an MJCF file that MuJoCo's viewers open, beside it.
 
     Raises:
         UserError: the simulation cannot be read, or the scene not be saved.

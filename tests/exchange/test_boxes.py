@@ -22,8 +22,12 @@ def around(boxes: list[torch.Tensor]) -> torch.Tensor:
     return torch.cat([corners.mean(0) + 0.7 * (corners - corners.mean(0)) for corners in boxes])
 
 
+# Turns that move no corner by half a sample are none.
+TURNS = st.just(0.0) | st.floats(0.03, 0.7) | st.floats(-0.7, -0.03)
+
+
 @settings(deadline=None, max_examples=10)
-@given(turn=st.floats(-0.7, 0.7), shift=st.tuples(st.integers(0, 7), st.integers(0, 7)))
+@given(turn=TURNS, shift=st.tuples(st.integers(0, 7), st.integers(0, 7)))
 def test_boxes_of_whole_cells_are_cells(turn, shift):
     x, y = (0.05 * steps for steps in shift)
     boxes = [box((x, y), (x + 1.2, y + 0.8), 0.5, turn), box((x + 1.2, y), (x + 1.6, y + 0.8), 0.9, turn)]

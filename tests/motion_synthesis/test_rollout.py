@@ -10,11 +10,14 @@ import torch
 
 from parc.anim.clip_files import write_clip
 from parc.anim.rotations import heading, rotate_xy
+from parc.anim.surface_points import surface_points
 from parc.configuration.errors import UserError
 from parc.configuration.trusted import trust
 from parc.motion_generator.canonical_frame import RelativeZStyle
+from parc.motion_generator.collision_guidance import CollisionGuidance
 from parc.motion_generator.local_heightmap import local_heightmaps
 from parc.motion_synthesis.candidates import paths_of
+from parc.motion_synthesis.quality import quality_of
 from parc.motion_synthesis.starts import StartHeading
 from parc.terrain.path_planner import as_path
 from straight_walks import ROLLOUT, START, generators, straight_path
@@ -66,6 +69,25 @@ def test_a_motion_that_does_not_arrive_is_cut_at_the_limit(humanoid):
     motions = roll_out(humanoid, [straight_path(8.0)], [0], dataclasses.replace(ROLLOUT, max_seconds=2.0))
     assert motions.finished.tolist() == [False] and motions.num_frames.tolist() == [60]
     assert torch.linalg.norm(motions.frames.root_pos[0, 59, :2]) == pytest.approx(SPEED * 58 / FPS, abs=1e-3)
+
+
+def test_collision_guidance_lifts_what_walks_through_a_step(humanoid):
+    """The walker goes on at the height that it has; the ground rises by 10 cm two metres ahead."""
+    level = straight_path(4.0)
+    heights = level.terrain.heights.clone()
+    heights[round((2.0 + 12.0) / 0.4) :] = 0.1
+    planned = [dataclasses.replace(level, terrain=dataclasses.replace(level.terrain, heights=heights))]
+    guidance = CollisionGuidance(steps=6, share=0.5, smoothing=3, tolerance=0.01, sideways=2.0)
+    rollout = dataclasses.replace(ROLLOUT, finish_distance=0.8, max_seconds=4.0)
+    guided = dataclasses.replace(rollout, collision_guidance=guidance)
+    depths = {}
+    for name, each in (("as it is", rollout), ("guided", guided)):
+        motions = roll_out(humanoid, planned, [0], each)
+        depths[name] = quality_of(motions, paths_of(planned).terrains, humanoid, surface_points(humanoid), FPS)
+    assert depths["as it is"].deepest > 0.09
+    # Its heightmap has a point every 20 cm: right at the edge of the step it cannot know better.
+    assert depths["guided"].deepest < 0.08
+    assert depths["guided"].penetration < 0.1 * depths["as it is"].penetration
 
 
 def test_what_windows_are_asked_for(humanoid):

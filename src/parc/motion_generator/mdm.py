@@ -10,8 +10,10 @@ from torch import Tensor, nn
 
 from parc.anim.character import Character
 from parc.anim.frames import Frames
+from parc.anim.surface_points import surface_points
 from parc.configuration.errors import UserError
 from parc.configuration.pieces import Recipe
+from parc.motion_generator.collision_guidance import CollisionGuidance, GroundAround
 from parc.motion_generator.denoiser import Conditions, Denoiser
 from parc.motion_generator.diffusion import CosineDiffusion, ddim_transitions
 from parc.motion_generator.features import FeatureStatistics, Motion, MotionFeatures, PosedMotion, RotationType
@@ -105,6 +107,7 @@ class MDM(nn.Module):
         self.features = MotionFeatures(character, rotation_type)
         self.chances = conditions
         self.grid = heightmap
+        self.surface = surface_points(character).to(character.offsets.device)
         self.losses = losses
         self.num_frames = num_frames
         self.num_previous = num_previous
@@ -240,6 +243,7 @@ class MDM(nn.Module):
         generators: Sequence[torch.Generator],
         ddim_timesteps: list[int] | None = None,
         guidance_scale: float | None = None,
+        collision_guidance: CollisionGuidance | None = None,
         autocast: bool = False,
     ) -> Motion:
         """Generate a window for each of the conditions, starting from noise.
@@ -254,6 +258,8 @@ class MDM(nn.Module):
                 them.
             guidance_scale: s in s x0(previous states dropped) + (1 - s) x0(with clean previous states); None for the
                 conditions as they are.
+            collision_guidance: moves what each denoising step predicts out of the ground of the conditions; None for motions
+                as the denoiser makes them.
             autocast: run the denoiser in bfloat16.
 
         Raises:
@@ -271,9 +277,12 @@ class MDM(nn.Module):
         precision = torch.autocast(noisy.device.type, torch.bfloat16, enabled=autocast)
         with precision:
             heightmap_embedding = self.denoiser.embed_heightmap(conditions.heightmap)
+        ground = GroundAround(self.features, self.statistics, self.surface, self.grid, self.num_previous)
         for timestep, next_timestep in transitions:
             with precision:
                 clean = self._predict(noisy, timestep, conditions, heightmap_embedding, guidance_scale).float()
+            if collision_guidance is not None:
+                clean = ground.guided(collision_guidance, clean, conditions.heightmap)
             clean = self.statistics.standardise(self.features.project(self.statistics.unstandardise(clean)))
             if ddim_timesteps is None:
                 noisy = self.diffusion.ddpm_step(noisy, clean, timestep, self._noise(generators))

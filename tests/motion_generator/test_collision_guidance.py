@@ -1,0 +1,180 @@
+"""Guidance out of the ground: what it moves, where to, and what it leaves alone."""
+
+import dataclasses
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from parc.anim.surface_points import surface_points
+from parc.configuration.errors import UserError
+from parc.motion_generator.collision_guidance import CollisionGuidance, GroundAround
+from parc.motion_generator.features import FeatureStatistics, Motion, MotionFeatures, RotationType
+from parc.motion_generator.local_heightmap import HeightmapGrid
+from parc.terrain.heightfield import on_one_grid
+from parc.terrain.signed_distance import signed_distance_below_ground
+
+GRID = HeightmapGrid(min_x=-1.0, max_x=1.0, min_y=-1.0, max_y=1.0, spacing=0.1)
+FRAMES, PREVIOUS = 9, 2
+GUIDANCE = CollisionGuidance(steps=6, share=0.5, smoothing=2, tolerance=0.01, sideways=1.0)
+# One step by itself, as far as the formula says.
+ONE_STEP = CollisionGuidance(steps=1, share=0.7, smoothing=0, tolerance=0.01, sideways=1.5)
+
+
+def ground_around(humanoid, rotation_type=RotationType.DEFAULT) -> GroundAround:
+    features = MotionFeatures(humanoid, rotation_type)
+    generator = torch.Generator().manual_seed(1)
+    size = (FRAMES, features.num_features)
+    statistics = FeatureStatistics(
+        0.1 * torch.randn(size, generator=generator), 0.2 + 0.3 * torch.rand(size, generator=generator)
+    )
+    return GroundAround(features, statistics, surface_points(humanoid), GRID, PREVIOUS)
+
+
+def posed(ground: GroundAround, over: float, bent: float = 0.0) -> tuple[torch.Tensor, Motion]:
+    """Return a motion that stands still, arms and legs bent a little at random, its lowest point `over` metres over 0."""
+    character = ground.features.character
+    generator = torch.Generator().manual_seed(2)
+    dofs = bent * torch.randn(1, 1, character.num_dofs, generator=generator).expand(1, FRAMES, -1)
+    rotations = character.rotations_from_dofs(dofs)
+    upright = torch.tensor([0.0, 0.0, 0.0, 1.0]).expand(1, FRAMES, 4)
+    body_pos, body_rot = character.forward_kinematics(torch.zeros(1, FRAMES, 3), upright, rotations)
+    lowest = ground.surface.placed(body_pos, body_rot)[..., 2].min()
+    root = torch.zeros(1, FRAMES, 3)
+    root[..., 2] = over - lowest
+    motion = Motion(root, upright, body_pos[..., 1:, :] + root[..., None, :], rotations, torch.zeros(1, FRAMES, 15))
+    return ground.statistics.standardise(ground.features.encode(motion)), motion
+
+
+def points_of(ground: GroundAround, features: torch.Tensor) -> torch.Tensor:
+    motion = ground.features.decode(ground.statistics.unstandardise(features))
+    placed = ground.features.character.forward_kinematics(motion.root_pos, motion.root_rot, motion.joint_rot)
+    return ground.surface.placed(*placed)
+
+
+def level(height: float = 0.0) -> torch.Tensor:
+    return torch.full((1, *GRID.shape), height)
+
+
+def step_up(height: float, at: float) -> torch.Tensor:
+    """Return ground that is `height` metres high from x = `at` on."""
+    return height * (GRID.points()[..., 0] > at).float()[None]
+
+
+@pytest.mark.parametrize("over", [0.0, 0.3])
+def test_a_motion_over_the_ground_stays_as_it_is(humanoid, over):
+    ground = ground_around(humanoid)
+    features, _ = posed(ground, over + 1e-4)
+    assert torch.equal(ground.guided(GUIDANCE, features, level()), features)
+
+
+def test_what_is_tolerated_stays_as_it_is(humanoid):
+    ground = ground_around(humanoid)
+    features, _ = posed(ground, over=-0.03)
+    tolerant = dataclasses.replace(GUIDANCE, tolerance=0.04)
+    assert torch.equal(ground.guided(tolerant, features, level()), features)
+    assert not torch.equal(ground.guided(GUIDANCE, features, level()), features)
+
+
+@pytest.mark.parametrize("rotation_type", RotationType)
+@settings(max_examples=5, deadline=None)
+@given(depth=st.floats(0.02, 0.3), height=st.floats(-0.5, 0.5), bent=st.floats(0.0, 0.4))
+def test_it_ends_within_its_tolerance_and_previous_states_stay(humanoid, rotation_type, depth, height, bent):
+    ground = ground_around(humanoid, rotation_type)
+    features, _ = posed(ground, over=height - depth, bent=bent)
+    thorough = dataclasses.replace(GUIDANCE, steps=30, share=1.0)
+    moved = ground.guided(thorough, features, level(height))
+    assert torch.equal(moved[:, :PREVIOUS], features[:, :PREVIOUS])
+    deepest = (height - points_of(ground, moved)[:, PREVIOUS:, :, 2]).max()
+    assert deepest <= thorough.tolerance + 1e-4
+
+
+@pytest.mark.parametrize("rotation_type", RotationType)
+def test_a_step_is_the_share_of_the_way_down_the_gradient_of_the_depths(humanoid, rotation_type):
+    """Worked out here point by point, where the code goes through bodies."""
+    ground = ground_around(humanoid, rotation_type)
+    features, _ = posed(ground, over=-0.12, bent=0.3)
+    heightmap = step_up(1.0, at=0.05)  # out of which the way is sideways, and out of the ground before it up
+    wanted = features.clone().requires_grad_()
+    stretched = points_of(ground, wanted) * torch.tensor([ONE_STEP.sideways, ONE_STEP.sideways, 1.0])
+    low = ONE_STEP.sideways * torch.tensor([GRID.min_x, GRID.min_y])
+    terrain = on_one_grid(heightmap, low, GRID.spacing * ONE_STEP.sideways)
+    depths = signed_distance_below_ground(stretched.flatten(1, 2), terrain, torch.zeros(1, dtype=torch.long))
+    energy = 0.5 * depths.unflatten(1, (FRAMES, -1)).square().sum(-1)
+    (gradient,) = torch.autograd.grad(energy.sum(), wanted)
+    length = ONE_STEP.share * 2 * energy / gradient.square().sum(-1)
+    expected = features - (gradient * length[..., None])
+    expected[:, :PREVIOUS] = features[:, :PREVIOUS]
+    torch.testing.assert_close(ground.guided(ONE_STEP, features, heightmap), expected.detach(), atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize(("sideways", "goes_up"), [(1.0, False), (4.0, True)])
+def test_a_foot_beside_the_edge_of_a_step_goes_up_where_air_beside_it_counts_as_far(humanoid, sideways, goes_up):
+    ground = ground_around(humanoid)
+    features, motion = posed(ground, over=0.0)
+    foot = humanoid.body_index("left_foot")
+    front = points_of(ground, features)[0, -1, ground.surface.bodies == foot, 0].max()
+    # The ground of a cell begins half a spacing before its point: 5 cm of the foot are in a step of 10 cm.
+    heightmap = step_up(0.1, at=0.0)
+    edge = GRID.points()[..., 0][heightmap[0] > 0].min() - GRID.spacing / 2
+    motion.root_pos[..., 0] += edge + 0.05 - front
+    features = ground.statistics.standardise(ground.features.encode(motion))
+    guidance = dataclasses.replace(GUIDANCE, sideways=sideways)
+    moved = points_of(ground, ground.guided(guidance, features, heightmap)) - points_of(ground, features)
+    ahead, _, up = moved[0, -1, ground.surface.bodies == foot].mean(0)
+    assert (up > 2 * abs(ahead)) if goes_up else (-ahead > 2 * abs(up))
+
+
+def test_a_step_is_spread_over_the_frames_around(humanoid):
+    ground = ground_around(humanoid)
+    features, motion = posed(ground, over=0.05)
+    motion.root_pos[:, 5, 2] -= 0.15
+    features = ground.statistics.standardise(ground.features.encode(motion))
+    change = ground.guided(dataclasses.replace(GUIDANCE, steps=1), features, level()) - features
+    moved = change.abs().amax(-1)[0] > 0
+    assert moved.tolist() == [False, False, False, True, True, True, True, True, False]
+    # Weights fall along a line: 1, 2, 3, 2, 1 of 9.
+    torch.testing.assert_close(change[0, 3], change[0, 5] / 3, atol=1e-6, rtol=1e-4)
+    torch.testing.assert_close(change[0, 6], change[0, 5] * 2 / 3, atol=1e-6, rtol=1e-4)
+
+
+def test_a_motion_leaves_its_previous_states_softly(humanoid):
+    """They stay in the ground; the frames that follow come out of it little by little."""
+    ground = ground_around(humanoid)
+    size = ground.statistics.mean.shape
+    ground.statistics = FeatureStatistics(torch.zeros(size), torch.full(size, 0.3))  # all frames alike
+    features, _ = posed(ground, over=-0.1)
+    moved = ground.guided(dataclasses.replace(GUIDANCE, steps=1), features, level())
+    rise = (points_of(ground, moved) - points_of(ground, features))[0, :, :, 2].mean(-1)
+    # Of the weights 1, 2, 3, 2, 1 of 9, the first frame has those of itself and of the two after it.
+    torch.testing.assert_close(
+        rise[PREVIOUS : PREVIOUS + 3] / rise[-1], torch.tensor([6.0, 8, 9]) / 9, atol=0.03, rtol=0
+    )
+
+
+def test_each_motion_of_a_batch_is_moved_as_if_it_were_alone(humanoid):
+    ground = ground_around(humanoid)
+    alone = [posed(ground, over)[0] for over in (0.1, -0.05, -0.2)]
+    heightmaps = torch.cat([level(), level(0.02), step_up(0.2, 0.0)])
+    together = ground.guided(GUIDANCE, torch.cat(alone), heightmaps)
+    for number, features in enumerate(alone):
+        moved = ground.guided(GUIDANCE, features, heightmaps[number : number + 1])
+        torch.testing.assert_close(together[number : number + 1], moved, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("mistake", "message"),
+    [
+        ({"steps": 0}, "steps is 0, expected at least 1"),
+        ({"share": 0.0}, "share is 0.0, expected a share above 0, up to 1"),
+        ({"share": 1.5}, "share is 1.5, expected a share above 0, up to 1"),
+        ({"smoothing": -1}, "smoothing is -1, expected at least 0"),
+        ({"tolerance": -0.1}, "tolerance is -0.1, expected at least 0"),
+        ({"sideways": 0.5}, "sideways is 0.5, expected at least 1"),
+        ({"sideways": float("nan")}, "sideways is nan, expected at least 1"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(mistake, message):
+    with pytest.raises(UserError, match=rf"rollout\.collision_guidance\.{message}"):
+        dataclasses.replace(GUIDANCE, **mistake)

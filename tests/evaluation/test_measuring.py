@@ -131,6 +131,15 @@ def test_a_motion_that_floats_has_its_labels_in_the_air(humanoid):
     assert float(values["tcl"]) == pytest.approx(30 * 0.6, rel=1e-3)
 
 
+def test_a_motion_hovers_in_the_air_unless_it_falls(humanoid):
+    motions = standing(humanoid, batch=3, above=0.3)
+    seconds = torch.arange(30) / FPS
+    motions.frames.root_pos[1, :, 2] += 3.0 * seconds - 9.81 / 2 * seconds**2 + 2.0  # a throw, high above the ground
+    motions.frames.root_pos[2, 10:, 2] -= 0.26  # 4 cm above the ground
+    values = values_of(motions, humanoid)
+    assert values["hovering"].tolist() == pytest.approx([100, 0, 100 / 3])
+
+
 def test_labels_are_right_where_feet_touch_and_missed_where_they_stand_without(humanoid):
     motions = standing(humanoid)
     left = humanoid.body_index("left_foot")

@@ -10,10 +10,10 @@ from jaxtyping import Float
 from scipy.interpolate import CubicHermiteSpline, PchipInterpolator
 from scipy.ndimage import gaussian_filter1d, maximum_filter1d
 
+from parc.anim.flight import GRAVITY
 from parc.demo_motions.plan import Footstep, Plan
 
 FPS = 30.0
-GRAVITY = 9.81  # metres a square second
 PUSH_TIME = 0.2  # seconds from the deepest point of a crouch to take-off
 LANDING_TIME = 0.17  # seconds from touching down to the deepest point
 CORRECTION_FRAMES = 6  # over how many frames before and after, a pelvis that is out of reach is brought down

@@ -81,6 +81,7 @@ def measured(
         "hjf_bodies": 100 * measures.jerky_bodies,
         "slide": 100 * measures.slide,
         "floating": 100 * measures.floating_frames,
+        "hovering": 100 * measures.hovering_frames,
         "deep": 100 * measures.deep_frames,
         "deepest": 100 * quality.deepest,
         "label_precision": 100 * precision,

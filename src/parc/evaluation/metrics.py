@@ -35,6 +35,7 @@ MOTION_METRICS = {
     "hjf_bodies": Metric("%HJF as published: bodies over frames", "%"),
     "slide": Metric("foot slide in contact", "cm/s"),
     "floating": Metric("frames with a labelled foot in the air", "%"),
+    "hovering": Metric("frames hovering: in the air, not falling", "%"),
     "deep": Metric("frames over 1 cm deep", "%"),
     "deepest": Metric("deepest penetration", "cm"),
     "label_precision": Metric("labelled feet that touch", "%"),

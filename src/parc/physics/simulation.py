@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from scipy.spatial.transform import Rotation
 
 from parc.anim.character import Character, JointType
+from parc.anim.flight import GRAVITY
 from parc.anim.mjcf import CharacterFile
 from parc.anim.motion_clip import MotionClip
 from parc.configuration.errors import UserError
@@ -24,7 +25,6 @@ from parc.terrain.heightfield import Heightfield
 # About: each frame has a whole number of them. At 120, feet are over 1 cm deep in one frame of eight, and slide twice as fast.
 STEPS_A_SECOND = 240
 FRICTION = (1.0, 0.005, 0.0001)  # sliding; turning and rolling, metres
-GRAVITY = 9.81  # metres/s^2
 # As stiff as steps bear: MuJoCo makes it two steps where it is less, and must, as what is stiffer throws off what lands, faster
 # than it came.
 CONTACT_SECONDS = 0.008

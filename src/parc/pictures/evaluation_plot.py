@@ -19,7 +19,7 @@ from parc.pictures.paper_figures import BY_GUIDANCE_SCALE, BY_ITERATION, GUIDANC
 
 WIDTH, HEIGHT, DPI = 1920, 1200, 120  # pixels
 PANELS = (
-    "finished", "fwd", "accepted", "diversity", "tpl", "tcl", "hjf", "fastest_body", "slide", "floating", "deep",
+    "finished", "fwd", "accepted", "diversity", "tpl", "tcl", "hjf", "fastest_body", "slide", "hovering", "deep",
     "label_precision",
 )  # fmt: skip
 COLUMNS = 4

@@ -140,6 +140,22 @@ def test_a_motion_hovers_in_the_air_unless_it_falls(humanoid):
     assert values["hovering"].tolist() == pytest.approx([100, 0, 100 / 3])
 
 
+def test_who_leans_against_a_wall_hovers(humanoid):
+    """It stands with its toes at the middle of a wall of a metre, over a trench."""
+    motions = standing(humanoid, above=0.0)
+    frames = motions.frames
+    points = surface_points(humanoid).placed(
+        *humanoid.forward_kinematics(frames.root_pos, frames.root_rot, frames.joint_rot)
+    )
+    edge = float(points[..., 0].max()) - 0.01  # a centimetre of whatever is farthest ahead is in the wall
+    heights = torch.where(torch.arange(40) < 20, -0.5, 0.5)[:, None].expand(40, 40)
+    wall = Heightfield(heights.contiguous(), torch.tensor([edge - 20 * 0.4 + 0.2, -8.0]), 0.4)
+    terrains = laid_end_to_end([wall])
+    assert float(values_of(motions, humanoid, terrains)["hovering"]) == 100
+    motions.frames.root_pos[..., 2] -= 0.5  # now it stands in the trench
+    assert float(values_of(motions, humanoid, terrains)["hovering"]) == 0
+
+
 def test_labels_are_right_where_feet_touch_and_missed_where_they_stand_without(humanoid):
     motions = standing(humanoid)
     left = humanoid.body_index("left_foot")

@@ -24,13 +24,13 @@ def off_a_throw(heights: Float[np.ndarray, " frames"], fps: float) -> float:
 def hovering(
     in_air: Bool[np.ndarray, " frames"], heights: Float[np.ndarray, " frames"], fps: float
 ) -> Bool[np.ndarray, " frames"]:
-    """Say in which frames somebody hovers: touches nothing, and does not fall.
+    """Say in which frames somebody hovers: is on no ground, and does not fall.
 
     Of each flight of `SHORTEST_FLIGHT` or longer, that is all frames or none: the parabola that fits the heights best falls at
     less than half of gravity.
 
     Args:
-        in_air: where nothing touches the ground.
+        in_air: where no ground supports anything.
         heights: of the centre of mass, or of what moves like it, metres.
         fps: frames a second.
     """

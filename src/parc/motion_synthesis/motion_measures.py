@@ -18,7 +18,6 @@ from parc.terrain.heightfield import Heightfields
 IN_CONTACT = 0.9  # label above which a body is thought to stand
 DEEP = 0.01  # metres below ground
 FLOATING = 0.02  # metres above ground
-IN_AIR = 0.05  # metres above ground from which on nothing is thought to touch it
 JERKY = 11666.3906  # metres/s^3: the paper's bound
 
 
@@ -33,8 +32,8 @@ class MotionMeasures:
         floating_frames: share of the frames in which a body in contact is more than `FLOATING` from the ground.
         jerky_frames: share of the n - 3 third differences in which any of all bodies has a jerk above `JERKY` (the paper's %HJF).
         jerky_bodies: number of such bodies over frames, as the published code counts: up to the number of bodies.
-        hovering_frames: share of the frames in which nothing is within `IN_AIR` of the ground and the bodies, all taken together,
-            do not fall (see `flight.hovering`).
+        hovering_frames: share of the frames in which no ground supports the body and its bodies, all taken together, do not fall
+            (see `flight.hovering`).
     """
 
     slide: Float[Tensor, " batch"]
@@ -89,7 +88,7 @@ def summed_measures(
 
 
 def _hovering(frames: FrameQuality, exists: Bool[Tensor, "batch frames"], fps: float) -> Bool[Tensor, "batch frames"]:
-    in_air = ((frames.distances.amin(-1) > IN_AIR) & exists).cpu().numpy()
+    in_air = (~frames.supported & exists).cpu().numpy()
     heights = frames.body_pos[..., 2].mean(-1).cpu().numpy()
     each = [hovering(*of_one, fps) for of_one in zip(in_air, heights, strict=True)]
     return torch.from_numpy(np.stack(each)).to(exists.device)

@@ -49,6 +49,8 @@ class FrameQuality:
         depths: of each body's deepest surface point below ground, metres; 0 above it.
         body_pos: position of each body, metres.
         body_rot: rotation of each body, (x, y, z, w).
+        supported: whether any surface point is on the ground straight below it: not more than `ABOVE` over it and `BELOW` under
+            it. Who leans against a wall, or is a little in it, is not.
     """
 
     penetration: Float[Tensor, "batch frames"]
@@ -57,9 +59,14 @@ class FrameQuality:
     depths: Float[Tensor, "batch frames bodies"]
     body_pos: Float[Tensor, "batch frames bodies 3"]
     body_rot: Float[Tensor, "batch frames bodies 4"]
+    supported: Bool[Tensor, "batch frames"]
 
 
 OFF_THE_GROUND = 0.1  # metres from which on nothing is thought to touch
+ABOVE, BELOW = (
+    0.05,
+    0.15,
+)  # metres over and under the ground straight below, between which a point is thought to be on it
 
 
 def quality_of_frames(
@@ -77,7 +84,9 @@ def quality_of_frames(
         depths = -signed_distance_below_ground(points, terrains, which)
         distances = distance_of_groups_above_ground(points, surface.bodies, terrains, which)
         of_bodies = torch.zeros_like(distances).scatter_reduce(1, surface.bodies.expand_as(depths), depths, "amax")
-        parts.append((depths.sum(1), depths.amax(1), distances, of_bodies, body_pos, body_rot))
+        above = points[..., 2] - terrains.heights_at(which, points[..., :2])
+        supported = ((above <= ABOVE) & (above >= -BELOW)).any(1)
+        parts.append((depths.sum(1), depths.amax(1), distances, of_bodies, body_pos, body_rot, supported))
 
     def by_motion(values: Tensor) -> Tensor:
         whole = values.new_zeros(*exists.shape, *values.shape[1:])

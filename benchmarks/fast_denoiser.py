@@ -67,7 +67,7 @@ def many_candidates(folder: Path, device: torch.device, overrides: list[str], th
     setting = paper_setting(folder, device, *overrides)
     rollout: Rollout = make(pieces_of_option("generate", [], ["rollout"])["rollout"], Rollout, "rollout")
     # Motions of weights as drawn are all in the ground: getting them out says nothing about a trained model.
-    as_generated = {"guidance_scale": 0.0, "collision_guidance": None}
+    as_generated = {"guidance_scale": 0.0, "ground_guidance": None}
     rollout = replace(rollout, candidates=CANDIDATES, max_seconds=SECONDS, finish_distance=1e-3, **as_generated)
     model, paths = _untrained(setting), paths_of([_straight_path()], device)
     which = torch.zeros(CANDIDATES, dtype=torch.long, device=device)

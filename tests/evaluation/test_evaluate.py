@@ -20,7 +20,7 @@ QUICK = [
     "model_packages=[walker]", "device=cpu", "threads=1", "logger=off", "preset.paths=3", "preset.bootstrap_draws=50",
     "rollout.candidates=2", "paths_at_once=2", "path.min_distance=2.0", "~terrains.paths", "~terrains.boxes",
     "terrains.flat.cells_x=10", "terrains.flat.cells_y=10", "terrains.stairs.cells_x=10", "terrains.stairs.cells_y=10",
-    "rollout.collision_guidance=null",  # the walker's feet are below the ground wherever it is
+    "rollout.ground_guidance=null",  # the walker's feet are below the ground wherever it is
 ]  # fmt: skip
 CLIPS = ["device=cpu", "threads=1", "logger=off", "preset.bootstrap_draws=50"]
 

@@ -7,7 +7,7 @@ QUICK = [
     "model_packages=[walker]", "device=cpu", "threads=1", "terrain=flat", "terrain.cells_x=10", "terrain.cells_y=10",
     "path.min_distance=2.0", "rollout.candidates=3", "selection.max_contact=1000", "selection.max_penetration=1000",
     "selection.max_loss=1000", "selection.max_body_speed=null", "refinement=none", "paths_at_once=2",
-    "rollout.collision_guidance=null",
+    "rollout.ground_guidance=null",
 ]  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from parc.anim.surface_points import surface_points
 from parc.configuration.errors import UserError
 from parc.configuration.trusted import trust
 from parc.motion_generator.canonical_frame import RelativeZStyle
-from parc.motion_generator.collision_guidance import CollisionGuidance
+from parc.motion_generator.ground_guidance import GroundGuidance
 from parc.motion_generator.local_heightmap import local_heightmaps
 from parc.motion_synthesis.candidates import paths_of
 from parc.motion_synthesis.quality import quality_of
@@ -71,15 +71,15 @@ def test_a_motion_that_does_not_arrive_is_cut_at_the_limit(humanoid):
     assert torch.linalg.norm(motions.frames.root_pos[0, 59, :2]) == pytest.approx(SPEED * 58 / FPS, abs=1e-3)
 
 
-def test_collision_guidance_lifts_what_walks_through_a_step(humanoid):
+def test_ground_guidance_lifts_what_walks_through_a_step(humanoid):
     """The walker goes on at the height that it has; the ground rises by 10 cm two metres ahead."""
     level = straight_path(4.0)
     heights = level.terrain.heights.clone()
     heights[round((2.0 + 12.0) / 0.4) :] = 0.1
     planned = [dataclasses.replace(level, terrain=dataclasses.replace(level.terrain, heights=heights))]
-    guidance = CollisionGuidance(steps=6, share=0.5, smoothing=3, tolerance=0.01, sideways=2.0)
+    guidance = GroundGuidance(steps=6, share=0.5, smoothing=3, tolerance=0.01, sideways=2.0, reach=0.0)
     rollout = dataclasses.replace(ROLLOUT, finish_distance=0.8, max_seconds=4.0)
-    guided = dataclasses.replace(rollout, collision_guidance=guidance)
+    guided = dataclasses.replace(rollout, ground_guidance=guidance)
     depths = {}
     for name, each in (("as it is", rollout), ("guided", guided)):
         motions = roll_out(humanoid, planned, [0], each)

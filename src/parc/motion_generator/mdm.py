@@ -13,11 +13,11 @@ from parc.anim.frames import Frames
 from parc.anim.surface_points import surface_points
 from parc.configuration.errors import UserError
 from parc.configuration.pieces import Recipe
-from parc.motion_generator.collision_guidance import CollisionGuidance, GroundAround
 from parc.motion_generator.denoiser import Conditions, Denoiser
 from parc.motion_generator.diffusion import CosineDiffusion, ddim_transitions
 from parc.motion_generator.features import FeatureStatistics, Motion, MotionFeatures, PosedMotion, RotationType
 from parc.motion_generator.ground_below import GroundBelow
+from parc.motion_generator.ground_guidance import GroundAround, GroundGuidance
 from parc.motion_generator.local_heightmap import HeightmapGrid
 from parc.motion_generator.losses import MotionLosses, TerrainAndTarget
 from parc.motion_generator.mdm_heightfield_contact_motion_sampler import MotionWindows
@@ -243,7 +243,7 @@ class MDM(nn.Module):
         generators: Sequence[torch.Generator],
         ddim_timesteps: list[int] | None = None,
         guidance_scale: float | None = None,
-        collision_guidance: CollisionGuidance | None = None,
+        ground_guidance: GroundGuidance | None = None,
         autocast: bool = False,
     ) -> Motion:
         """Generate a window for each of the conditions, starting from noise.
@@ -258,7 +258,7 @@ class MDM(nn.Module):
                 them.
             guidance_scale: s in s x0(previous states dropped) + (1 - s) x0(with clean previous states); None for the
                 conditions as they are.
-            collision_guidance: moves what each denoising step predicts out of the ground of the conditions; None for motions
+            ground_guidance: moves what each denoising step predicts out of the ground of the conditions; None for motions
                 as the denoiser makes them.
             autocast: run the denoiser in bfloat16.
 
@@ -281,8 +281,8 @@ class MDM(nn.Module):
         for timestep, next_timestep in transitions:
             with precision:
                 clean = self._predict(noisy, timestep, conditions, heightmap_embedding, guidance_scale).float()
-            if collision_guidance is not None:
-                clean = ground.guided(collision_guidance, clean, conditions.heightmap)
+            if ground_guidance is not None:
+                clean = ground.guided(ground_guidance, clean, conditions.heightmap)
             clean = self.statistics.standardise(self.features.project(self.statistics.unstandardise(clean)))
             if ddim_timesteps is None:
                 noisy = self.diffusion.ddpm_step(noisy, clean, timestep, self._noise(generators))

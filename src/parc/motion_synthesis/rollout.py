@@ -14,9 +14,9 @@ from parc.anim.frames import Frames, joined
 from parc.configuration.errors import UserError, nearest_name
 from parc.configuration.schema import FilePath
 from parc.motion_generator.canonical_frame import frames_to_canonical, frames_to_world
-from parc.motion_generator.collision_guidance import CollisionGuidance
 from parc.motion_generator.denoiser import Conditions
 from parc.motion_generator.diffusion import spread_timesteps
+from parc.motion_generator.ground_guidance import GroundGuidance
 from parc.motion_generator.trained_model import TrainedModel
 from parc.motion_synthesis.candidates import Candidates, Paths
 from parc.motion_synthesis.starts import BlankStart, end_of_clip, placed_on_paths
@@ -40,7 +40,7 @@ class Rollout:
         start: a clip whose last frames motions go on from, at the beginning of their path and looking along it; None for
             motions that begin from noise.
         blank_start: where motions are that begin from noise.
-        collision_guidance: moves windows out of the ground while they are denoised; None for windows as the model makes them.
+        ground_guidance: moves windows out of the ground while they are denoised; None for windows as the model makes them.
     """
 
     candidates: int
@@ -53,7 +53,7 @@ class Rollout:
     feet: list[str]
     start: FilePath | None
     blank_start: BlankStart
-    collision_guidance: CollisionGuidance | None = None  # as older configs were, which have no such key
+    ground_guidance: GroundGuidance | None = None  # as older configs were, which have no such key
 
     def __post_init__(self) -> None:
         for name in ("candidates", "new_frames", "nodes_ahead"):
@@ -187,7 +187,7 @@ class Rollout:
         clean = given if previous_clean else ~given
         conditions = Conditions(around.heightmap, around.target, previous_states, given, given, given, clean)
         timesteps = spread_timesteps(model.mdm.diffusion.timesteps, self.denoising_steps)
-        motion = model.mdm.generate(conditions, generators, timesteps, guidance_scale, self.collision_guidance)
+        motion = model.mdm.generate(conditions, generators, timesteps, guidance_scale, self.ground_guidance)
         frames = Frames(motion.root_pos, motion.root_rot, motion.joint_rot, motion.contacts.clamp(0, 1))
         return frames_to_world(frames, around.origin, around.turn)
 

@@ -1,4 +1,4 @@
-"""Guidance out of the ground: what it moves, where to, and what it leaves alone."""
+"""Guidance by the ground: what it moves, where to, and what it leaves alone."""
 
 import dataclasses
 
@@ -9,17 +9,17 @@ from hypothesis import strategies as st
 
 from parc.anim.surface_points import surface_points
 from parc.configuration.errors import UserError
-from parc.motion_generator.collision_guidance import CollisionGuidance, GroundAround
 from parc.motion_generator.features import FeatureStatistics, Motion, MotionFeatures, RotationType
+from parc.motion_generator.ground_guidance import ON_GROUND, GroundAround, GroundGuidance
 from parc.motion_generator.local_heightmap import HeightmapGrid
 from parc.terrain.heightfield import on_one_grid
 from parc.terrain.signed_distance import signed_distance_below_ground
 
 GRID = HeightmapGrid(min_x=-1.0, max_x=1.0, min_y=-1.0, max_y=1.0, spacing=0.1)
 FRAMES, PREVIOUS = 9, 2
-GUIDANCE = CollisionGuidance(steps=6, share=0.5, smoothing=2, tolerance=0.01, sideways=1.0)
+GUIDANCE = GroundGuidance(steps=6, share=0.5, smoothing=2, tolerance=0.01, sideways=1.0, reach=0.3)
 # One step by itself, as far as the formula says.
-ONE_STEP = CollisionGuidance(steps=1, share=0.7, smoothing=0, tolerance=0.01, sideways=1.5)
+ONE_STEP = GroundGuidance(steps=1, share=0.7, smoothing=0, tolerance=0.01, sideways=1.5, reach=0.3)
 
 
 def ground_around(humanoid, rotation_type=RotationType.DEFAULT) -> GroundAround:
@@ -126,6 +126,53 @@ def test_a_foot_beside_the_edge_of_a_step_goes_up_where_air_beside_it_counts_as_
     assert (up > 2 * abs(ahead)) if goes_up else (-ahead > 2 * abs(up))
 
 
+def labelled(ground: GroundAround, motion: Motion, *names: str) -> torch.Tensor:
+    """Return the features of a motion with some bodies labelled in every frame."""
+    for name in names:
+        motion.contacts[..., ground.features.character.body_index(name)] = 1.0
+    return ground.statistics.standardise(ground.features.encode(motion))
+
+
+def test_labelled_feet_come_down_onto_the_ground_and_stay_where_they_are_along_it(humanoid):
+    ground = ground_around(humanoid)
+    _, motion = posed(ground, over=0.12, bent=0.2)
+    features = labelled(ground, motion, "left_foot")
+    thorough = dataclasses.replace(GUIDANCE, steps=60)
+    before, after = (
+        points_of(ground, each)[0, PREVIOUS:] for each in (features, ground.guided(thorough, features, level()))
+    )
+    foot = ground.surface.bodies == humanoid.body_index("left_foot")
+    assert before[:, foot, 2].amin() > 0.12
+    assert after[:, foot, 2].amin(-1).max() < ON_GROUND + thorough.tolerance + 1e-4
+    assert after[..., 2].amin() > -0.03  # the other foot is in the way of this one
+    slipped = (after[:, foot, :2].mean(1) - before[:, foot, :2].mean(1)).norm(dim=-1)
+    assert slipped.max() < 0.01
+
+
+def test_feet_without_a_label_or_out_of_reach_stay_in_the_air(humanoid):
+    ground = ground_around(humanoid)
+    features, motion = posed(ground, over=0.12)
+    assert torch.equal(ground.guided(GUIDANCE, features, level()), features)
+    features = labelled(ground, motion, "left_foot", "right_foot")
+    for reach, is_moved in ((0.0, False), (0.1, False), (0.2, True)):
+        moved = ground.guided(dataclasses.replace(GUIDANCE, reach=reach), features, level())
+        assert torch.equal(moved, features) is not is_moved
+
+
+def test_a_step_onto_the_ground_is_down_the_gradient_of_the_height_of_the_lowest_point(humanoid):
+    ground = ground_around(humanoid)
+    _, motion = posed(ground, over=0.1, bent=0.3)
+    features = labelled(ground, motion, "right_foot")
+    wanted = features.clone().requires_grad_()
+    foot = points_of(ground, wanted)[:, :, ground.surface.bodies == humanoid.body_index("right_foot"), 2]
+    energy = 0.5 * (foot.amin(-1) - ON_GROUND).square()
+    (gradient,) = torch.autograd.grad(energy.sum(), wanted)
+    length = ONE_STEP.share * 2 * energy / gradient.square().sum(-1)
+    expected = features - gradient * length[..., None]
+    expected[:, :PREVIOUS] = features[:, :PREVIOUS]
+    torch.testing.assert_close(ground.guided(ONE_STEP, features, level()), expected.detach(), atol=2e-5, rtol=0)
+
+
 def test_a_step_is_spread_over_the_frames_around(humanoid):
     ground = ground_around(humanoid)
     features, motion = posed(ground, over=0.05)
@@ -171,10 +218,11 @@ def test_each_motion_of_a_batch_is_moved_as_if_it_were_alone(humanoid):
         ({"share": 1.5}, "share is 1.5, expected a share above 0, up to 1"),
         ({"smoothing": -1}, "smoothing is -1, expected at least 0"),
         ({"tolerance": -0.1}, "tolerance is -0.1, expected at least 0"),
+        ({"reach": -0.1}, "reach is -0.1, expected at least 0"),
         ({"sideways": 0.5}, "sideways is 0.5, expected at least 1"),
         ({"sideways": float("nan")}, "sideways is nan, expected at least 1"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(mistake, message):
-    with pytest.raises(UserError, match=rf"rollout\.collision_guidance\.{message}"):
+    with pytest.raises(UserError, match=rf"rollout\.ground_guidance\.{message}"):
         dataclasses.replace(GUIDANCE, **mistake)

@@ -35,10 +35,15 @@ def test_each_flight_is_judged_by_itself_and_short_ones_are_not():
     assert runs_of(found) == [(1, 8)]
 
 
-def test_standing_in_the_air_is_off_every_throw_by_half_its_sagitta():
+def test_standing_in_the_air_is_off_every_throw_by_two_thirds_of_its_sagitta():
+    """The line of least squares through a parabola, whose ends are a sagitta from its middle, is a third of it away there."""
     seconds = 20 / FPS
-    missed = off_a_throw(np.zeros(21), FPS)
-    assert missed == pytest.approx(GRAVITY * seconds**2 / 8 / 2, rel=0.4)
+    assert off_a_throw(np.zeros(21), FPS) == pytest.approx(2 / 3 * GRAVITY * seconds**2 / 8, rel=0.06)
+
+
+def test_too_few_frames_say_nothing():
+    for fps in (1.0, 6.0, 13.0):
+        assert not hovering(np.array([True, True, True]), np.zeros(3), fps).any()
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from parc.terrain.signed_distance import signed_distance_below_ground
 
 GRID = HeightmapGrid(min_x=-1.0, max_x=1.0, min_y=-1.0, max_y=1.0, spacing=0.1)
 FRAMES, PREVIOUS = 9, 2
+GOES_ON = torch.tensor([True])
 GUIDANCE = GroundGuidance(steps=6, share=0.5, smoothing=2, tolerance=0.01, sideways=1.0, reach=0.3)
 # One step by itself, as far as the formula says.
 ONE_STEP = GroundGuidance(steps=1, share=0.7, smoothing=0, tolerance=0.01, sideways=1.5, reach=0.3)
@@ -66,15 +67,15 @@ def step_up(height: float, at: float) -> torch.Tensor:
 def test_a_motion_over_the_ground_stays_as_it_is(humanoid, over):
     ground = ground_around(humanoid)
     features, _ = posed(ground, over + 1e-4)
-    assert torch.equal(ground.guided(GUIDANCE, features, level()), features)
+    assert torch.equal(ground.guided(GUIDANCE, features, level(), GOES_ON), features)
 
 
 def test_what_is_tolerated_stays_as_it_is(humanoid):
     ground = ground_around(humanoid)
     features, _ = posed(ground, over=-0.03)
     tolerant = dataclasses.replace(GUIDANCE, tolerance=0.04)
-    assert torch.equal(ground.guided(tolerant, features, level()), features)
-    assert not torch.equal(ground.guided(GUIDANCE, features, level()), features)
+    assert torch.equal(ground.guided(tolerant, features, level(), GOES_ON), features)
+    assert not torch.equal(ground.guided(GUIDANCE, features, level(), GOES_ON), features)
 
 
 @pytest.mark.parametrize("rotation_type", RotationType)
@@ -84,7 +85,7 @@ def test_it_ends_within_its_tolerance_and_previous_states_stay(humanoid, rotatio
     ground = ground_around(humanoid, rotation_type)
     features, _ = posed(ground, over=height - depth, bent=bent)
     thorough = dataclasses.replace(GUIDANCE, steps=30, share=1.0)
-    moved = ground.guided(thorough, features, level(height))
+    moved = ground.guided(thorough, features, level(height), GOES_ON)
     assert torch.equal(moved[:, :PREVIOUS], features[:, :PREVIOUS])
     deepest = (height - points_of(ground, moved)[:, PREVIOUS:, :, 2]).max()
     assert deepest <= thorough.tolerance + 1e-4
@@ -106,7 +107,9 @@ def test_a_step_is_the_share_of_the_way_down_the_gradient_of_the_depths(humanoid
     length = ONE_STEP.share * 2 * energy / gradient.square().sum(-1)
     expected = features - (gradient * length[..., None])
     expected[:, :PREVIOUS] = features[:, :PREVIOUS]
-    torch.testing.assert_close(ground.guided(ONE_STEP, features, heightmap), expected.detach(), atol=2e-5, rtol=0)
+    torch.testing.assert_close(
+        ground.guided(ONE_STEP, features, heightmap, GOES_ON), expected.detach(), atol=2e-5, rtol=0
+    )
 
 
 @pytest.mark.parametrize(("sideways", "goes_up"), [(1.0, False), (4.0, True)])
@@ -121,7 +124,7 @@ def test_a_foot_beside_the_edge_of_a_step_goes_up_where_air_beside_it_counts_as_
     motion.root_pos[..., 0] += edge + 0.05 - front
     features = ground.statistics.standardise(ground.features.encode(motion))
     guidance = dataclasses.replace(GUIDANCE, sideways=sideways)
-    moved = points_of(ground, ground.guided(guidance, features, heightmap)) - points_of(ground, features)
+    moved = points_of(ground, ground.guided(guidance, features, heightmap, GOES_ON)) - points_of(ground, features)
     ahead, _, up = moved[0, -1, ground.surface.bodies == foot].mean(0)
     assert (up > 2 * abs(ahead)) if goes_up else (-ahead > 2 * abs(up))
 
@@ -139,7 +142,8 @@ def test_labelled_feet_come_down_onto_the_ground_and_stay_where_they_are_along_i
     features = labelled(ground, motion, "left_foot")
     thorough = dataclasses.replace(GUIDANCE, steps=60)
     before, after = (
-        points_of(ground, each)[0, PREVIOUS:] for each in (features, ground.guided(thorough, features, level()))
+        points_of(ground, each)[0, PREVIOUS:]
+        for each in (features, ground.guided(thorough, features, level(), GOES_ON))
     )
     foot = ground.surface.bodies == humanoid.body_index("left_foot")
     assert before[:, foot, 2].amin() > 0.12
@@ -152,10 +156,10 @@ def test_labelled_feet_come_down_onto_the_ground_and_stay_where_they_are_along_i
 def test_feet_without_a_label_or_out_of_reach_stay_in_the_air(humanoid):
     ground = ground_around(humanoid)
     features, motion = posed(ground, over=0.12)
-    assert torch.equal(ground.guided(GUIDANCE, features, level()), features)
+    assert torch.equal(ground.guided(GUIDANCE, features, level(), GOES_ON), features)
     features = labelled(ground, motion, "left_foot", "right_foot")
     for reach, is_moved in ((0.0, False), (0.1, False), (0.2, True)):
-        moved = ground.guided(dataclasses.replace(GUIDANCE, reach=reach), features, level())
+        moved = ground.guided(dataclasses.replace(GUIDANCE, reach=reach), features, level(), GOES_ON)
         assert torch.equal(moved, features) is not is_moved
 
 
@@ -170,7 +174,9 @@ def test_a_step_onto_the_ground_is_down_the_gradient_of_the_height_of_the_lowest
     length = ONE_STEP.share * 2 * energy / gradient.square().sum(-1)
     expected = features - gradient * length[..., None]
     expected[:, :PREVIOUS] = features[:, :PREVIOUS]
-    torch.testing.assert_close(ground.guided(ONE_STEP, features, level()), expected.detach(), atol=2e-5, rtol=0)
+    torch.testing.assert_close(
+        ground.guided(ONE_STEP, features, level(), GOES_ON), expected.detach(), atol=2e-5, rtol=0
+    )
 
 
 def test_a_step_is_spread_over_the_frames_around(humanoid):
@@ -178,7 +184,7 @@ def test_a_step_is_spread_over_the_frames_around(humanoid):
     features, motion = posed(ground, over=0.05)
     motion.root_pos[:, 5, 2] -= 0.15
     features = ground.statistics.standardise(ground.features.encode(motion))
-    change = ground.guided(dataclasses.replace(GUIDANCE, steps=1), features, level()) - features
+    change = ground.guided(dataclasses.replace(GUIDANCE, steps=1), features, level(), GOES_ON) - features
     moved = change.abs().amax(-1)[0] > 0
     assert moved.tolist() == [False, False, False, True, True, True, True, True, False]
     # Weights fall along a line: 1, 2, 3, 2, 1 of 9.
@@ -192,7 +198,7 @@ def test_a_motion_leaves_its_previous_states_softly(humanoid):
     size = ground.statistics.mean.shape
     ground.statistics = FeatureStatistics(torch.zeros(size), torch.full(size, 0.3))  # all frames alike
     features, _ = posed(ground, over=-0.1)
-    moved = ground.guided(dataclasses.replace(GUIDANCE, steps=1), features, level())
+    moved = ground.guided(dataclasses.replace(GUIDANCE, steps=1), features, level(), GOES_ON)
     rise = (points_of(ground, moved) - points_of(ground, features))[0, :, :, 2].mean(-1)
     # Of the weights 1, 2, 3, 2, 1 of 9, the first frame has those of itself and of the two after it.
     torch.testing.assert_close(
@@ -200,13 +206,66 @@ def test_a_motion_leaves_its_previous_states_softly(humanoid):
     )
 
 
+def test_a_motion_that_begins_is_moved_from_its_first_frame_on(humanoid):
+    ground = ground_around(humanoid)
+    features, _ = posed(ground, over=-0.1)
+    thorough = dataclasses.replace(GUIDANCE, steps=30, share=1.0)
+    moved = ground.guided(thorough, features, level(), ~GOES_ON)
+    assert points_of(ground, moved)[..., 2].amin() > -thorough.tolerance - 1e-4
+
+
+@pytest.mark.parametrize("way", [(0.6, 0.0), (-0.9, 0.0), (0.0, 0.9), (3.0, -3.0)])
+def test_beside_the_heightmap_the_ground_goes_on_as_at_its_border(humanoid, way):
+    ground = ground_around(humanoid)
+    _, motion = posed(ground, over=0.001)
+    motion.root_pos[..., :2] += torch.tensor(way)
+    features = ground.statistics.standardise(ground.features.encode(motion))
+    assert torch.equal(ground.guided(GUIDANCE, features, level(), GOES_ON), features)
+    sunk = ground.guided(GUIDANCE, features, level(0.1), GOES_ON) - features
+    assert sunk[0, -1].abs().max() > 0
+
+
+def test_what_touches_a_wall_may_be_labelled_without_coming_down(humanoid):
+    ground = ground_around(humanoid)
+    _, motion = posed(ground, over=0.2)
+    features = labelled(ground, motion, "left_foot")
+    foot = ground.surface.bodies == humanoid.body_index("left_foot")
+    toes = float(points_of(ground, features)[0, 0, foot, 0].max())
+    edge = GRID.points()[..., 0]
+    wall = 2.0 * (edge - GRID.spacing / 2 > toes).float()[None]
+    gap = float(edge[wall[0] > 0].min()) - GRID.spacing / 2 - toes
+    motion.root_pos[..., 0] += gap - 0.01  # the toes are a centimetre from it
+    features = ground.statistics.standardise(ground.features.encode(motion))
+    assert torch.equal(ground.guided(GUIDANCE, features, wall, GOES_ON), features)
+    assert not torch.equal(ground.guided(GUIDANCE, features, level(), GOES_ON), features)
+
+
+def test_a_labelled_foot_in_a_wall_comes_out_as_one_without_a_label_does(humanoid):
+    ground = ground_around(humanoid)
+    _, motion = posed(ground, over=0.0)
+    bare = ground.statistics.standardise(ground.features.encode(motion))
+    feet = (ground.surface.bodies == humanoid.body_index("left_foot")) | (
+        ground.surface.bodies == humanoid.body_index("right_foot")
+    )
+    toes = float(points_of(ground, bare)[0, 0, feet, 0].max())
+    wall = 2.0 * (GRID.points()[..., 0] - GRID.spacing / 2 > toes).float()[None]
+    edge = float(GRID.points()[..., 0][wall[0] > 0].min()) - GRID.spacing / 2
+    motion.root_pos[..., 0] += edge + 0.06 - toes
+    thorough = dataclasses.replace(GUIDANCE, steps=30)
+    depths = {}
+    for names in ((), ("left_foot", "right_foot")):
+        moved = ground.guided(thorough, labelled(ground, motion, *names), wall, GOES_ON)
+        depths[len(names)] = float(points_of(ground, moved)[0, -1, feet, 0].max()) - edge
+    assert depths[0] < GUIDANCE.tolerance and depths[2] < GUIDANCE.tolerance
+
+
 def test_each_motion_of_a_batch_is_moved_as_if_it_were_alone(humanoid):
     ground = ground_around(humanoid)
     alone = [posed(ground, over)[0] for over in (0.1, -0.05, -0.2)]
     heightmaps = torch.cat([level(), level(0.02), step_up(0.2, 0.0)])
-    together = ground.guided(GUIDANCE, torch.cat(alone), heightmaps)
+    together = ground.guided(GUIDANCE, torch.cat(alone), heightmaps, GOES_ON.expand(3))
     for number, features in enumerate(alone):
-        moved = ground.guided(GUIDANCE, features, heightmaps[number : number + 1])
+        moved = ground.guided(GUIDANCE, features, heightmaps[number : number + 1], GOES_ON)
         torch.testing.assert_close(together[number : number + 1], moved, atol=1e-6, rtol=1e-5)
 
 

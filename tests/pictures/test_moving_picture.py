@@ -12,6 +12,7 @@ from standing_clips import standing_clip
 
 from generated_clips import making
 from parc.anim.dataset import ClipEntry
+from parc.configuration.composing import pieces_of_option
 from parc.pictures import moving_picture
 from parc.pictures.film import Film, frames_at, rate_of
 from parc.pictures.motion_scene import build_scene
@@ -72,6 +73,7 @@ def test_the_target_is_as_many_nodes_ahead_as_in_a_rollout_and_at_most_the_last(
     nodes = torch.tensor([[1.0 + 0.4 * n, 4.6, 0.0] for n in range(14)])
     scene = build_scene(replace(clip, path_nodes=nodes), humanoid, 160, 100)
     nearest = 4  # x = 2.6
+    assert pieces_of_option("generate", [], ["rollout"])["rollout"]["nodes_ahead"] == NODES_AHEAD
     for frame, node in ((0, nearest + NODES_AHEAD), (23, -1)):
         target = target_of(scene, frame)
         assert target is not None

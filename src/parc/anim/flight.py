@@ -5,6 +5,7 @@ from jaxtyping import Bool, Float
 
 GRAVITY = 9.81  # metres/s^2
 SHORTEST_FLIGHT = 0.15  # seconds; in less, a throw and standing still are centimetres apart
+FRAMES_OF_A_CURVE = 4  # through fewer there is a parabola of any kind
 
 
 def runs_of(true: Bool[np.ndarray, " frames"]) -> list[tuple[int, int]]:
@@ -37,7 +38,7 @@ def hovering(
     hovers = np.zeros_like(in_air)
     for first, last in runs_of(in_air):
         seconds = np.arange(last - first + 1) / fps
-        if len(seconds) >= SHORTEST_FLIGHT * fps:
+        if len(seconds) >= max(FRAMES_OF_A_CURVE, SHORTEST_FLIGHT * fps):
             acceleration = 2 * np.polyfit(seconds, heights[first : last + 1], 2)[0]
             hovers[first : last + 1] = acceleration > -GRAVITY / 2
     return hovers

@@ -29,8 +29,14 @@ class BodyPoints:
     ) -> Float[Tensor, "*batch points 3"]:
         """Return the points in the frame in which the bodies' positions and rotations are given."""
         # One matrix a body serves all of its points, which is cheaper than a quaternion a point.
-        matrices = roma.unitquat_to_rotmat(body_rot)[..., self.bodies, :, :]
-        return body_pos[..., self.bodies, :] + (matrices @ self.points[..., None])[..., 0]
+        return self.placed_by_matrices(body_pos, roma.unitquat_to_rotmat(body_rot))
+
+    def placed_by_matrices(
+        self, body_pos: Float[Tensor, "*batch bodies 3"], rotation: Float[Tensor, "*batch bodies 3 3"]
+    ) -> Float[Tensor, "*batch points 3"]:
+        """As `placed`, with the bodies' rotations as matrices."""
+        turned = (rotation[..., self.bodies, :, :] @ self.points[..., None])[..., 0]
+        return body_pos[..., self.bodies, :] + turned
 
     def middles(
         self,

@@ -21,8 +21,9 @@ from parc.motion_generator.local_heightmap import HeightmapGrid
 from parc.terrain.heightfield import on_one_grid
 from parc.terrain.signed_distance import signed_distance_below_ground
 
-LABELLED = 0.5  # contact label above which a body is meant to be on the ground
-ON_GROUND = 0.01  # metres above it at which a labelled body is
+LABELLED = 0.5  # contact label above which a body is meant to touch the ground
+ON_GROUND = 0.01  # metres above it to which a labelled body is brought
+BESIDE = 0.03  # metres from a wall that a labelled body may touch instead
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class GroundGuidance:
         steps: at most, each time that a motion is denoised.
         share: of the way that a step makes, to first order.
         smoothing: frames before and after over which a step is spread, less and less, so that bodies do not jerk.
-        tolerance: motions that are nowhere further in the ground, nor with a labelled body over it, are left as they are, metres.
+        tolerance: motions that are nowhere further in the ground (as `sideways` counts), nor with a labelled body within reach
+            further over it, are left as they are, metres.
         sideways: how many times as far away air beside a body counts as air above it: a foot beside the edge of a step goes up
             rather than back.
         reach: metres above the ground from which labelled bodies are brought down onto it; 0 leaves them in the air.
@@ -77,7 +79,7 @@ class GroundAround:
         statistics: with which motions are standardised.
         surface: points all over the character.
         grid: the points of the local heightmaps.
-        num_previous: first frames of a motion, which stay as they are.
+        num_previous: frames of a motion that are previous states, the first ones.
     """
 
     def __init__(
@@ -99,6 +101,7 @@ class GroundAround:
         guidance: GroundGuidance,
         motion: Float[Tensor, "batch frames features"],
         heightmap: Float[Tensor, "batch rows columns"],
+        goes_on: Bool[Tensor, " batch"],
     ) -> Float[Tensor, "batch frames features"]:
         """Return motions (standardised features) moved out of the ground, their labelled bodies onto it.
 
@@ -106,11 +109,13 @@ class GroundAround:
             guidance: how.
             motion: standardised features.
             heightmap: around each, canonical frame, metres.
+            goes_on: which motions go on from previous states: their first frames stay as they are.
         """
-        moved, going = motion.clone(), torch.arange(len(motion), device=motion.device)
-        places = self._places(motion)
+        free = torch.ones(motion.shape[:2], dtype=torch.bool, device=motion.device)
+        free[:, : self.num_previous] = ~goes_on[:, None]
+        moved, going, places = motion.clone(), torch.arange(len(motion), device=motion.device), self._places(motion)
         for _ in range(guidance.steps):
-            step, is_off = self._step(guidance, moved[going], heightmap[going], places[going])
+            step, is_off = self._step(guidance, moved[going], heightmap[going], places[going], free[going])
             going = going[is_off]
             if len(going) == 0:
                 break
@@ -123,8 +128,9 @@ class GroundAround:
         motion: Float[Tensor, "batch frames features"],
         heightmap: Float[Tensor, "batch rows columns"],
         places: Float[Tensor, "batch frames bodies 2"],
+        free: Bool[Tensor, "batch frames"],
     ) -> tuple[Float[Tensor, "batch frames features"], Bool[Tensor, " batch"]]:
-        """Return a step for each motion, and which motions are further off than is tolerated.
+        """Return a step of the free frames of each motion, and which motions are further off than is tolerated.
 
         With g the gradient of E, a step is -share x 2 E g / |g|^2: the whole of it brings to 0 what is linear in the features
         (Polyak 1987).
@@ -132,13 +138,8 @@ class GroundAround:
         with torch.enable_grad():
             features = motion.detach().requires_grad_()
             body_pos, rotation, contacts = self._posed(features)
-            points = self._points(body_pos.detach(), rotation.detach())
-            labelled = contacts.detach() > LABELLED
-            wishes = [
-                self._out_of_ground(points, heightmap, guidance.sideways),
-                self._onto_ground(points, heightmap, labelled, guidance.reach),
-                self._in_place(points, labelled, places),
-            ]
+            points = self.surface.placed_by_matrices(body_pos.detach(), rotation.detach())
+            wishes = self._wishes(guidance, points, heightmap, contacts.detach() > LABELLED, places)
             # The same gradient as by the points themselves, but through the few bodies instead of the many points.
             at_points, local = torch.stack([wish.gradient for wish in wishes]).sum(0), self.surface.points
             on_positions = torch.zeros_like(body_pos).index_add(2, self.surface.bodies, at_points)
@@ -146,13 +147,37 @@ class GroundAround:
             on_rotations = torch.zeros_like(rotation).index_add(2, self.surface.bodies, turns)
             pull = (on_positions * body_pos).sum() + (on_rotations * rotation).sum()
             (gradient,) = torch.autograd.grad(pull, features)
-        new = slice(self.num_previous, None)
-        energy = torch.stack([wish.energy for wish in wishes]).sum(0)[:, new]
-        off = torch.stack([wish.off for wish in wishes[:2]])[:, :, new].amax((0, 2))
-        gradient = gradient[:, new]
+        energy = torch.stack([wish.energy for wish in wishes]).sum(0)
+        off = torch.stack([wish.off for wish in wishes]).amax(0).where(free, 0.0).amax(1)
         size = gradient.square().sum(-1)
-        step = -gradient * torch.where(size > 0, guidance.share * 2 * energy / size.clamp(min=1e-6), 0.0)[..., None]
-        return F.pad(_spread(step, guidance.smoothing), (0, 0, self.num_previous, 0)), off > guidance.tolerance
+        length = torch.where(free & (size > 0), guidance.share * 2 * energy / size.clamp(min=1e-6), 0.0)
+        step = _spread(-gradient * length[..., None], guidance.smoothing) * free[..., None]
+        return step, off > guidance.tolerance
+
+    def _wishes(
+        self,
+        guidance: GroundGuidance,
+        points: Float[Tensor, "batch frames points 3"],
+        heightmap: Float[Tensor, "batch rows columns"],
+        labelled: Bool[Tensor, "batch frames bodies"],
+        places: Float[Tensor, "batch frames bodies 2"],
+    ) -> list[Wish]:
+        out = self._out_of_ground(points, heightmap, guidance.sideways)
+        # What is on its way out of a wall cannot stay where it is.
+        pushed = self._of_bodies(out.gradient[..., :2].abs().sum(-1), "amax") > 0
+        return [
+            out,
+            self._onto_ground(points, heightmap, labelled, guidance.reach),
+            self._in_place(points, labelled & ~pushed, places),
+        ]
+
+    def _of_bodies(
+        self, values: Float[Tensor, "batch frames points"], reduction: str
+    ) -> Float[Tensor, "batch frames bodies"]:
+        """Return the least ("amin") or largest ("amax") value of each body's points; infinite, either way, of a body without."""
+        nothing = math.inf if reduction == "amin" else -math.inf
+        start = values.new_full((*values.shape[:2], self.features.character.num_bodies), nothing)
+        return start.scatter_reduce(2, self.surface.bodies.expand_as(values), values, reduction)
 
     def _posed(
         self, features: Float[Tensor, "batch frames features"]
@@ -167,16 +192,10 @@ class GroundAround:
         body_pos, body_rot = self.features.character.forward_kinematics(*pose)
         return body_pos, roma.unitquat_to_rotmat(body_rot), motion.contacts
 
-    def _points(
-        self, body_pos: Float[Tensor, "batch frames bodies 3"], rotation: Float[Tensor, "batch frames bodies 3 3"]
-    ) -> Float[Tensor, "batch frames points 3"]:
-        turned = (rotation[..., self.surface.bodies, :, :] @ self.surface.points[..., None])[..., 0]
-        return body_pos[..., self.surface.bodies, :] + turned
-
     def _places(self, motion: Float[Tensor, "batch frames features"]) -> Float[Tensor, "batch frames bodies 2"]:
         """Return x and y of the middle of every body's surface, metres."""
         body_pos, rotation, _ = self._posed(motion)
-        return self._middles(self._points(body_pos, rotation))
+        return self._middles(self.surface.placed_by_matrices(body_pos, rotation))
 
     def _middles(self, points: Float[Tensor, "batch frames points 3"]) -> Float[Tensor, "batch frames bodies 2"]:
         bodies = self.surface.bodies
@@ -193,10 +212,13 @@ class GroundAround:
         heightmap: Float[Tensor, "batch rows columns"],
         sideways: float,
     ) -> Wish:
-        """Wish every point into the air, where that is nearest."""
+        """Wish every point into the air, where that is nearest; beside the map, the ground is as at its border."""
         # Seen in a space that is stretched sideways, air above is nearer than it is.
         stretch = points.new_tensor([sideways, sideways, 1.0])
-        stretched = (points * stretch).requires_grad_()
+        half = self.grid.spacing / 2
+        lowest = points.new_tensor([self.grid.min_x - half, self.grid.min_y - half, -math.inf])
+        highest = points.new_tensor([self.grid.max_x + half, self.grid.max_y + half, math.inf])
+        stretched = (points.clamp(lowest, highest) * stretch).requires_grad_()
         low = points.new_tensor([self.grid.min_x, self.grid.min_y]) * sideways
         terrains = on_one_grid(heightmap, low, self.grid.spacing * sideways)
         each_its_own = torch.arange(len(heightmap), device=heightmap.device)
@@ -214,18 +236,27 @@ class GroundAround:
         reach: float,
     ) -> Wish:
         """Wish the lowest points of labelled bodies onto the ground straight below them, where that is within reach."""
-        low = points.new_tensor([self.grid.min_x, self.grid.min_y])
-        terrains = on_one_grid(heightmap, low, self.grid.spacing)
-        each_its_own = torch.arange(len(heightmap), device=heightmap.device)
-        ground = terrains.heights_at(each_its_own, points[..., :2].flatten(1, 2)).unflatten(1, points.shape[1:3])
-        above, bodies = points[..., 2] - ground, self.surface.bodies
-        lowest = above.new_full(labelled.shape, math.inf).scatter_reduce(2, bodies.expand_as(above), above, "amin")
-        height = (lowest - ON_GROUND).clamp(min=0).where(labelled & (lowest < reach), 0.0)
+        above = points[..., 2] - self._ground_at(points[..., :2], heightmap)
+        lowest, bodies = self._of_bodies(above, "amin"), self.surface.bodies
+        sides = points.new_tensor([[BESIDE, 0.0], [-BESIDE, 0.0], [0.0, BESIDE], [0.0, -BESIDE]])
+        highest = torch.stack([self._ground_at(points[..., :2] + side, heightmap) for side in sides]).amax(0)
+        touches_a_wall = self._of_bodies(highest - points[..., 2], "amax") > 0
+        is_over = labelled & (lowest > ON_GROUND) & (lowest < reach) & ~touches_a_wall
+        height = (lowest - ON_GROUND).where(is_over, 0.0)
         # Of a flat sole, several are lowest.
         is_lowest = (above <= lowest[..., bodies] + 1e-5).float()
         share = is_lowest / torch.zeros_like(lowest).index_add(2, bodies, is_lowest)[..., bodies]
         gradient = F.pad((height[..., bodies] * share)[..., None], (2, 0))
-        return Wish(0.5 * height.square().sum(-1), height.amax(-1), gradient)
+        return Wish(0.5 * height.square().sum(-1), lowest.where(is_over, 0.0).amax(-1), gradient)
+
+    def _ground_at(
+        self, places: Float[Tensor, "batch frames points 2"], heightmap: Float[Tensor, "batch rows columns"]
+    ) -> Float[Tensor, "batch frames points"]:
+        """Return the height of the ground at each x, y (metres), canonical frame."""
+        low = places.new_tensor([self.grid.min_x, self.grid.min_y])
+        each_its_own = torch.arange(len(heightmap), device=heightmap.device)
+        heights = on_one_grid(heightmap, low, self.grid.spacing).heights_at(each_its_own, places.flatten(1, 2))
+        return heights.unflatten(1, places.shape[1:3])
 
     def _in_place(
         self,
@@ -237,17 +268,18 @@ class GroundAround:
         away = torch.where(labelled[..., None], self._middles(points) - places, 0.0)
         bodies = self.surface.bodies
         gradient = F.pad((away / self._points_a_body[:, None])[..., bodies, :], (0, 1))
-        return Wish(0.5 * away.square().sum((-1, -2)), away.norm(dim=-1).amax(-1), gradient)
+        # How far they went is no reason to go on.
+        return Wish(0.5 * away.square().sum((-1, -2)), torch.zeros_like(away[:, :, 0, 0]), gradient)
 
 
 def _spread(steps: Float[Tensor, "batch frames features"], frames: int) -> Float[Tensor, "batch frames features"]:
     """Return steps averaged over so many frames before and after, with weights that fall along a line.
 
-    The frames before the first are the previous states, which make no step; those after the last make the last one's.
+    The frames before the first and after the last make the same step as these: none, of a motion that goes on from previous
+    states, so that it leaves them softly.
     """
     weights = 1 - torch.arange(-frames, frames + 1, device=steps.device).abs() / (frames + 1)
     batch, count, _ = steps.shape
-    along_time = steps.transpose(1, 2).reshape(-1, 1, count)
-    around = F.pad(F.pad(along_time, (0, frames), mode="replicate"), (frames, 0))
-    averaged = F.conv1d(around, (weights / weights.sum())[None, None])
+    along_time = F.pad(steps.transpose(1, 2).reshape(-1, 1, count), (frames, frames), mode="replicate")
+    averaged = F.conv1d(along_time, (weights / weights.sum())[None, None])
     return averaged.reshape(batch, -1, count).transpose(1, 2)

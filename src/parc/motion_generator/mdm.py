@@ -258,8 +258,8 @@ class MDM(nn.Module):
                 them.
             guidance_scale: s in s x0(previous states dropped) + (1 - s) x0(with clean previous states); None for the
                 conditions as they are.
-            ground_guidance: moves what each denoising step predicts out of the ground of the conditions; None for motions
-                as the denoiser makes them.
+            ground_guidance: moves what each denoising step predicts out of the ground of the conditions, and labelled bodies
+                onto it; None for motions as the denoiser makes them.
             autocast: run the denoiser in bfloat16.
 
         Raises:
@@ -277,12 +277,14 @@ class MDM(nn.Module):
         precision = torch.autocast(noisy.device.type, torch.bfloat16, enabled=autocast)
         with precision:
             heightmap_embedding = self.denoiser.embed_heightmap(conditions.heightmap)
+        # Guidance by the previous states gives them wherever it is asked for.
+        goes_on = conditions.previous_clean | (guidance_scale is not None)
         ground = GroundAround(self.features, self.statistics, self.surface, self.grid, self.num_previous)
         for timestep, next_timestep in transitions:
             with precision:
                 clean = self._predict(noisy, timestep, conditions, heightmap_embedding, guidance_scale).float()
             if ground_guidance is not None:
-                clean = ground.guided(ground_guidance, clean, conditions.heightmap)
+                clean = ground.guided(ground_guidance, clean, conditions.heightmap, goes_on)
             clean = self.statistics.standardise(self.features.project(self.statistics.unstandardise(clean)))
             if ddim_timesteps is None:
                 noisy = self.diffusion.ddpm_step(noisy, clean, timestep, self._noise(generators))

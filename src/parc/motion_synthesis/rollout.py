@@ -40,7 +40,8 @@ class Rollout:
         start: a clip whose last frames motions go on from, at the beginning of their path and looking along it; None for
             motions that begin from noise.
         blank_start: where motions are that begin from noise.
-        ground_guidance: moves windows out of the ground while they are denoised; None for windows as the model makes them.
+        ground_guidance: moves windows out of the ground while they are denoised, and labelled bodies onto it; None for windows as
+            the model makes them.
     """
 
     candidates: int

@@ -19,7 +19,7 @@ from parc.pictures.posed_bodies import body_shapes, node_shapes, path_shapes, ta
 from parc.pictures.ray_casting import Shapes, joined
 from parc.pictures.shots import AIR, Shot, shots_of
 
-NODES_AHEAD = 7  # of the path, after the nearest node: where rollouts of the paper are told to go
+NODES_AHEAD = 3  # of the path, after the nearest node: where rollouts are told to go by default
 AROUND = AIR * np.concatenate([np.eye(3), -np.eye(3)])
 
 

@@ -24,6 +24,7 @@ from parc.terrain.signed_distance import signed_distance_below_ground
 LABELLED = 0.5  # contact label above which a body is meant to touch the ground
 ON_GROUND = 0.01  # metres above it to which a labelled body is brought
 BESIDE = 0.03  # metres from a wall that a labelled body may touch instead
+WALL = 0.3  # metres from a body up to the top of what is a wall, and no step beside which feet stand
 
 
 @dataclass(frozen=True)
@@ -162,12 +163,13 @@ class GroundAround:
         labelled: Bool[Tensor, "batch frames bodies"],
         places: Float[Tensor, "batch frames bodies 2"],
     ) -> list[Wish]:
-        out = self._out_of_ground(points, heightmap, guidance.sideways)
+        above = points[..., 2] - self._ground_at(points[..., :2], heightmap)
+        out = self._out_of_ground(points, above < 0, heightmap, guidance.sideways)
         # What is on its way out of a wall cannot stay where it is.
         pushed = self._of_bodies(out.gradient[..., :2].abs().sum(-1), "amax") > 0
         return [
             out,
-            self._onto_ground(points, heightmap, labelled, guidance.reach),
+            self._onto_ground(points, above, heightmap, labelled, guidance.reach),
             self._in_place(points, labelled & ~pushed, places),
         ]
 
@@ -209,38 +211,38 @@ class GroundAround:
     def _out_of_ground(
         self,
         points: Float[Tensor, "batch frames points 3"],
+        inside: Bool[Tensor, "batch frames points"],
         heightmap: Float[Tensor, "batch rows columns"],
         sideways: float,
     ) -> Wish:
-        """Wish every point into the air, where that is nearest; beside the map, the ground is as at its border."""
+        """Wish points inside the ground into the air, where that is nearest; beside the map, the ground is as at its border."""
         # Seen in a space that is stretched sideways, air above is nearer than it is.
         stretch = points.new_tensor([sideways, sideways, 1.0])
         half = self.grid.spacing / 2
         lowest = points.new_tensor([self.grid.min_x - half, self.grid.min_y - half, -math.inf])
         highest = points.new_tensor([self.grid.max_x + half, self.grid.max_y + half, math.inf])
-        stretched = (points.clamp(lowest, highest) * stretch).requires_grad_()
+        sunk = (points[inside].clamp(lowest, highest) * stretch)[:, None].requires_grad_()
         low = points.new_tensor([self.grid.min_x, self.grid.min_y]) * sideways
         terrains = on_one_grid(heightmap, low, self.grid.spacing * sideways)
-        each_its_own = torch.arange(len(heightmap), device=heightmap.device)
-        depths = -signed_distance_below_ground(stretched.flatten(1, 2), terrains, each_its_own)
-        depths = depths.unflatten(1, points.shape[1:3])
-        energy = 0.5 * depths.square().sum(-1)
-        (gradient,) = torch.autograd.grad(energy.sum(), stretched)
-        return Wish(energy.detach(), depths.detach().amax(-1), gradient * stretch)
+        depth = -signed_distance_below_ground(sunk, terrains, inside.nonzero()[:, 0])
+        (by_sunk,) = torch.autograd.grad(0.5 * depth.square().sum(), sunk)
+        depths, gradient = torch.zeros_like(points[..., 0]), torch.zeros_like(points)
+        depths[inside], gradient[inside] = depth.detach()[:, 0], by_sunk[:, 0] * stretch
+        return Wish(0.5 * depths.square().sum(-1), depths.amax(-1), gradient)
 
     def _onto_ground(
         self,
         points: Float[Tensor, "batch frames points 3"],
+        above: Float[Tensor, "batch frames points"],
         heightmap: Float[Tensor, "batch rows columns"],
         labelled: Bool[Tensor, "batch frames bodies"],
         reach: float,
     ) -> Wish:
         """Wish the lowest points of labelled bodies onto the ground straight below them, where that is within reach."""
-        above = points[..., 2] - self._ground_at(points[..., :2], heightmap)
         lowest, bodies = self._of_bodies(above, "amin"), self.surface.bodies
         sides = points.new_tensor([[BESIDE, 0.0], [-BESIDE, 0.0], [0.0, BESIDE], [0.0, -BESIDE]])
         highest = torch.stack([self._ground_at(points[..., :2] + side, heightmap) for side in sides]).amax(0)
-        touches_a_wall = self._of_bodies(highest - points[..., 2], "amax") > 0
+        touches_a_wall = self._of_bodies(highest - points[..., 2], "amax") > WALL
         is_over = labelled & (lowest > ON_GROUND) & (lowest < reach) & ~touches_a_wall
         height = (lowest - ON_GROUND).where(is_over, 0.0)
         # Of a flat sole, several are lowest.

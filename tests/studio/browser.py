@@ -23,6 +23,7 @@ FLAGS = [
     f"--force-device-scale-factor={PIXELS_PER_LENGTH}", "--hide-scrollbars",
 ]  # fmt: skip
 PATIENCE = 60.0  # seconds for what a healthy browser does soon
+TOLD = 0.5  # seconds within which a page tells the server what was written; of a button that is pressed, it tells at once
 
 
 def why_no_browser() -> str | None:
@@ -132,6 +133,7 @@ class Browser:
         field.click()
         field.send_keys(Keys.CONTROL, "a")
         field.send_keys(Keys.BACKSPACE, text, Keys.TAB)
+        time.sleep(TOLD)
 
     def choose(self, label: str, option: str) -> None:
         """Choose from the list beside a label."""

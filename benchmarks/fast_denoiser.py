@@ -66,9 +66,9 @@ def many_candidates(folder: Path, device: torch.device, overrides: list[str], th
     """
     setting = paper_setting(folder, device, *overrides)
     rollout: Rollout = make(pieces_of_option("generate", [], ["rollout"])["rollout"], Rollout, "rollout")
+    rollout = replace(rollout, candidates=CANDIDATES, max_seconds=SECONDS, finish_distance=1e-3, guidance_scale=0.0)
     # Motions of weights as drawn are all in the ground: getting them out says nothing about a trained model.
-    as_generated = {"guidance_scale": 0.0, "ground_guidance": None}
-    rollout = replace(rollout, candidates=CANDIDATES, max_seconds=SECONDS, finish_distance=1e-3, **as_generated)
+    rollout = replace(rollout, ground_guidance=None)
     model, paths = _untrained(setting), paths_of([_straight_path()], device)
     which = torch.zeros(CANDIDATES, dtype=torch.long, device=device)
 

@@ -6,19 +6,19 @@ noise; so the next denoising step sees a foot on a step and not in it, and makes
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import roma
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from parc.anim.surface_points import BodyPoints
 from parc.configuration.errors import UserError
 from parc.motion_generator.features import FeatureStatistics, MotionFeatures
 from parc.motion_generator.local_heightmap import HeightmapGrid
-from parc.terrain.heightfield import on_one_grid
+from parc.terrain.heightfield import Heightfields, on_one_grid
 from parc.terrain.signed_distance import signed_distance_below_ground
 
 LABELLED = 0.5  # contact label above which a body is meant to touch the ground
@@ -94,6 +94,7 @@ class GroundAround:
         self.features = features
         self.statistics = statistics
         self.surface = surface
+        self.points_a_body = torch.bincount(surface.bodies, minlength=features.character.num_bodies).float()
         self.grid = grid
         self.num_previous = num_previous
 
@@ -114,9 +115,11 @@ class GroundAround:
         """
         free = torch.ones(motion.shape[:2], dtype=torch.bool, device=motion.device)
         free[:, : self.num_previous] = ~goes_on[:, None]
+        low = heightmap.new_tensor([self.grid.min_x, self.grid.min_y])
+        terrains = on_one_grid(heightmap, low, self.grid.spacing)
         moved, going, places = motion.clone(), torch.arange(len(motion), device=motion.device), self._places(motion)
         for _ in range(guidance.steps):
-            step, is_off = self._step(guidance, moved[going], heightmap[going], places[going], free[going])
+            step, is_off = self._step(guidance, moved[going], terrains, going, places[going], free[going])
             going = going[is_off]
             if len(going) == 0:
                 break
@@ -127,7 +130,8 @@ class GroundAround:
         self,
         guidance: GroundGuidance,
         motion: Float[Tensor, "batch frames features"],
-        heightmap: Float[Tensor, "batch rows columns"],
+        terrains: Heightfields,
+        which: Int[Tensor, " batch"],
         places: Float[Tensor, "batch frames bodies 2"],
         free: Bool[Tensor, "batch frames"],
     ) -> tuple[Float[Tensor, "batch frames features"], Bool[Tensor, " batch"]]:
@@ -140,7 +144,8 @@ class GroundAround:
             features = motion.detach().requires_grad_()
             body_pos, rotation, contacts = self._posed(features)
             points = self.surface.placed_by_matrices(body_pos.detach(), rotation.detach())
-            wishes = self._wishes(guidance, points, heightmap, contacts.detach() > LABELLED, places)
+            away = self._middles(points) - places
+            wishes = self._wishes(guidance, points, terrains, which, contacts.detach() > LABELLED, away)
             # The same gradient as by the points themselves, but through the few bodies instead of the many points.
             at_points, local = torch.stack([wish.gradient for wish in wishes]).sum(0), self.surface.points
             on_positions = torch.zeros_like(body_pos).index_add(2, self.surface.bodies, at_points)
@@ -159,18 +164,19 @@ class GroundAround:
         self,
         guidance: GroundGuidance,
         points: Float[Tensor, "batch frames points 3"],
-        heightmap: Float[Tensor, "batch rows columns"],
+        terrains: Heightfields,
+        which: Int[Tensor, " batch"],
         labelled: Bool[Tensor, "batch frames bodies"],
-        places: Float[Tensor, "batch frames bodies 2"],
+        away: Float[Tensor, "batch frames bodies 2"],
     ) -> list[Wish]:
-        above = points[..., 2] - self._ground_at(points[..., :2], heightmap)
-        out = self._out_of_ground(points, above < 0, heightmap, guidance.sideways)
+        above = points[..., 2] - _ground_at(points[..., :2], terrains, which)
+        out = self._out_of_ground(points, above < 0, terrains, which, guidance.sideways)
         # What is on its way out of a wall cannot stay where it is.
         pushed = self._of_bodies(out.gradient[..., :2].abs().sum(-1), "amax") > 0
         return [
             out,
-            self._onto_ground(points, above, heightmap, labelled, guidance.reach),
-            self._in_place(points, labelled & ~pushed, places),
+            self._onto_ground(points, above, terrains, which, labelled, guidance.reach),
+            self._in_place(labelled & ~pushed, away),
         ]
 
     def _of_bodies(
@@ -178,7 +184,7 @@ class GroundAround:
     ) -> Float[Tensor, "batch frames bodies"]:
         """Return the least ("amin") or largest ("amax") value of each body's points; infinite, either way, of a body without."""
         nothing = math.inf if reduction == "amin" else -math.inf
-        start = values.new_full((*values.shape[:2], self.features.character.num_bodies), nothing)
+        start = values.new_full((*values.shape[:2], len(self.points_a_body)), nothing)
         return start.scatter_reduce(2, self.surface.bodies.expand_as(values), values, reduction)
 
     def _posed(
@@ -200,19 +206,16 @@ class GroundAround:
         return self._middles(self.surface.placed_by_matrices(body_pos, rotation))
 
     def _middles(self, points: Float[Tensor, "batch frames points 3"]) -> Float[Tensor, "batch frames bodies 2"]:
-        bodies = self.surface.bodies
-        sums = points.new_zeros(*points.shape[:2], self.features.character.num_bodies, 2)
-        return sums.index_add(2, bodies, points[..., :2]) / self._points_a_body[:, None]
-
-    @property
-    def _points_a_body(self) -> Float[Tensor, " bodies"]:
-        return torch.bincount(self.surface.bodies, minlength=self.features.character.num_bodies).float()
+        # As `BodyPoints.middles`, of points that are placed already.
+        sums = points.new_zeros(*points.shape[:2], len(self.points_a_body), 2)
+        return sums.index_add(2, self.surface.bodies, points[..., :2]) / self.points_a_body[:, None]
 
     def _out_of_ground(
         self,
         points: Float[Tensor, "batch frames points 3"],
         inside: Bool[Tensor, "batch frames points"],
-        heightmap: Float[Tensor, "batch rows columns"],
+        terrains: Heightfields,
+        which: Int[Tensor, " batch"],
         sideways: float,
     ) -> Wish:
         """Wish points inside the ground into the air, where that is nearest; beside the map, the ground is as at its border."""
@@ -222,9 +225,8 @@ class GroundAround:
         lowest = points.new_tensor([self.grid.min_x - half, self.grid.min_y - half, -math.inf])
         highest = points.new_tensor([self.grid.max_x + half, self.grid.max_y + half, math.inf])
         sunk = (points[inside].clamp(lowest, highest) * stretch)[:, None].requires_grad_()
-        low = points.new_tensor([self.grid.min_x, self.grid.min_y]) * sideways
-        terrains = on_one_grid(heightmap, low, self.grid.spacing * sideways)
-        depth = -signed_distance_below_ground(sunk, terrains, inside.nonzero()[:, 0])
+        around = replace(terrains, min_point=terrains.min_point * sideways, cell_size=terrains.cell_size * sideways)
+        depth = -signed_distance_below_ground(sunk, around, which[inside.nonzero()[:, 0]])
         (by_sunk,) = torch.autograd.grad(0.5 * depth.square().sum(), sunk)
         depths, gradient = torch.zeros_like(points[..., 0]), torch.zeros_like(points)
         depths[inside], gradient[inside] = depth.detach()[:, 0], by_sunk[:, 0] * stretch
@@ -234,14 +236,15 @@ class GroundAround:
         self,
         points: Float[Tensor, "batch frames points 3"],
         above: Float[Tensor, "batch frames points"],
-        heightmap: Float[Tensor, "batch rows columns"],
+        terrains: Heightfields,
+        which: Int[Tensor, " batch"],
         labelled: Bool[Tensor, "batch frames bodies"],
         reach: float,
     ) -> Wish:
         """Wish the lowest points of labelled bodies onto the ground straight below them, where that is within reach."""
         lowest, bodies = self._of_bodies(above, "amin"), self.surface.bodies
         sides = points.new_tensor([[BESIDE, 0.0], [-BESIDE, 0.0], [0.0, BESIDE], [0.0, -BESIDE]])
-        highest = torch.stack([self._ground_at(points[..., :2] + side, heightmap) for side in sides]).amax(0)
+        highest = torch.stack([_ground_at(points[..., :2] + side, terrains, which) for side in sides]).amax(0)
         touches_a_wall = self._of_bodies(highest - points[..., 2], "amax") > WALL
         is_over = labelled & (lowest > ON_GROUND) & (lowest < reach) & ~touches_a_wall
         height = (lowest - ON_GROUND).where(is_over, 0.0)
@@ -251,27 +254,22 @@ class GroundAround:
         gradient = F.pad((height[..., bodies] * share)[..., None], (2, 0))
         return Wish(0.5 * height.square().sum(-1), lowest.where(is_over, 0.0).amax(-1), gradient)
 
-    def _ground_at(
-        self, places: Float[Tensor, "batch frames points 2"], heightmap: Float[Tensor, "batch rows columns"]
-    ) -> Float[Tensor, "batch frames points"]:
-        """Return the height of the ground at each x, y (metres), canonical frame."""
-        low = places.new_tensor([self.grid.min_x, self.grid.min_y])
-        each_its_own = torch.arange(len(heightmap), device=heightmap.device)
-        heights = on_one_grid(heightmap, low, self.grid.spacing).heights_at(each_its_own, places.flatten(1, 2))
-        return heights.unflatten(1, places.shape[1:3])
-
     def _in_place(
-        self,
-        points: Float[Tensor, "batch frames points 3"],
-        labelled: Bool[Tensor, "batch frames bodies"],
-        places: Float[Tensor, "batch frames bodies 2"],
+        self, held: Bool[Tensor, "batch frames bodies"], away: Float[Tensor, "batch frames bodies 2"]
     ) -> Wish:
-        """Wish labelled bodies to where they were along the ground, so that what brings them onto it lets none slide."""
-        away = torch.where(labelled[..., None], self._middles(points) - places, 0.0)
+        """Wish held bodies to where they were along the ground, so that what brings them onto it lets none slide."""
+        away = torch.where(held[..., None], away, 0.0)
         bodies = self.surface.bodies
-        gradient = F.pad((away / self._points_a_body[:, None])[..., bodies, :], (0, 1))
+        gradient = F.pad((away / self.points_a_body[:, None])[..., bodies, :], (0, 1))
         # How far they went is no reason to go on.
         return Wish(0.5 * away.square().sum((-1, -2)), torch.zeros_like(away[:, :, 0, 0]), gradient)
+
+
+def _ground_at(
+    places: Float[Tensor, "batch frames points 2"], terrains: Heightfields, which: Int[Tensor, " batch"]
+) -> Float[Tensor, "batch frames points"]:
+    """Return the height of the ground at each x, y (metres), canonical frame."""
+    return terrains.heights_at(which, places.flatten(1, 2)).unflatten(1, places.shape[1:3])
 
 
 def _spread(steps: Float[Tensor, "batch frames features"], frames: int) -> Float[Tensor, "batch frames features"]:

@@ -63,10 +63,8 @@ class FrameQuality:
 
 
 OFF_THE_GROUND = 0.1  # metres from which on nothing is thought to touch
-ABOVE, BELOW = (
-    0.05,
-    0.15,
-)  # metres over and under the ground straight below, between which a point is thought to be on it
+# Metres over and under the ground straight below, between which a point is thought to be on it.
+ABOVE, BELOW = 0.05, 0.15
 
 
 def quality_of_frames(

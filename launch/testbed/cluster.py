@@ -25,6 +25,7 @@ _PACKAGE_OF = {
     "slurmd": "slurmd",
     "slurmdbd": "slurmdbd",
     "mount": "mount",
+    "setpriv": "util-linux",
     "unshare": "util-linux",
 }
 _PATIENCE = 60.0  # seconds for one daemon to answer; measured: under 1 on two idle cores
@@ -237,7 +238,12 @@ def _run_client(state: Path, *command: str) -> str | None:
     environment["SLURM_CONF"] = str(state / "slurm.conf")
     with (state / "log/client.stderr").open("wb") as complaints:
         done = subprocess.run(
-            command, env=environment, stdout=subprocess.PIPE, stderr=complaints, text=True, check=False
+            ["setpriv", "--pdeathsig", "KILL", *command],  # stop would not know the client of a starter that was killed
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            text=True,
+            check=False,
         )
     return done.stdout if done.returncode == 0 else None
 

@@ -2,8 +2,9 @@
 
 Every daemon runs in a mount namespace of its own in which the file `STATE_DIR/hosts/NAME` lies over `/etc/hosts`. Node
 names so resolve for the daemon and for all jobs that it starts, while the machine's own file stays as it is. Children
-keep the namespace, even those that leave their parent, so the same file also says whose process a process is. No list
-of process ids has to be kept: such a list can be incomplete (a killed starter) or stale (a process id given anew).
+keep the namespace, even those that leave their parent, so the same file also says whose process a process is; before it
+lies there, the command line that will put it there does. No list of process ids has to be kept: such a list can be
+incomplete (a killed starter) or stale (a process id given anew).
 """
 
 import contextlib
@@ -40,15 +41,19 @@ def start_daemon(
 
 def processes(state: Path, name: str = "*") -> set[int]:
     """Ids of the living processes of one daemon (all of the cluster's by default), jobs that it started included."""
-    ours = {(file.stat().st_dev, file.stat().st_ino) for file in (state / "hosts").glob(name)}
+    files = list((state / "hosts").glob(name))
+    names = {os.fsencode(file) for file in files}
+    inodes = {(file.stat().st_dev, file.stat().st_ino) for file in files}
     found = set()
     for process in Path("/proc").iterdir():
-        if ours and process.name.isdecimal():
-            try:
+        if files and process.name.isdecimal():
+            try:  # the command line first: read second, it might be past its mount already
+                arguments = (process / "cmdline").read_bytes().split(b"\0")
                 seen = (process / "root/etc/hosts").stat()
             except OSError:  # it has ended, is a zombie, or has an own root without that file
                 continue
-            if (seen.st_dev, seen.st_ino) in ours:
+            will_mount = _UNDER_PRIVATE_HOSTS.encode() in arguments and not names.isdisjoint(arguments)
+            if will_mount or (seen.st_dev, seen.st_ino) in inodes:
                 found.add(int(process.name))
     return found
 

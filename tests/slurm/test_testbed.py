@@ -177,7 +177,9 @@ class CountsOnDisk(submitit.helpers.Checkpointable):
         while count < limit:
             time.sleep(0.2)
             count += 1
-            file.write_text(str(min(count, 5) if limit > 10 else count))
+            whole = file.with_suffix(".part")  # a kill in the middle of a write would leave an empty file
+            whole.write_text(str(min(count, 5) if limit > 10 else count))
+            whole.replace(file)
         return count
 
 

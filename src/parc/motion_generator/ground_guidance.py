@@ -169,7 +169,8 @@ class GroundAround:
         labelled: Bool[Tensor, "batch frames bodies"],
         away: Float[Tensor, "batch frames bodies 2"],
     ) -> list[Wish]:
-        above = points[..., 2] - _ground_at(points[..., :2], terrains, which)
+        ground = terrains.heights_at(which, points[..., :2].flatten(1, 2)).unflatten(1, points.shape[1:3])
+        above = points[..., 2] - ground
         out = self._out_of_ground(points, above < 0, terrains, which, guidance.sideways)
         # What is on its way out of a wall cannot stay where it is.
         pushed = self._of_bodies(out.gradient[..., :2].abs().sum(-1), "amax") > 0
@@ -243,16 +244,30 @@ class GroundAround:
     ) -> Wish:
         """Wish the lowest points of labelled bodies onto the ground straight below them, where that is within reach."""
         lowest, bodies = self._of_bodies(above, "amin"), self.surface.bodies
-        sides = points.new_tensor([[BESIDE, 0.0], [-BESIDE, 0.0], [0.0, BESIDE], [0.0, -BESIDE]])
-        highest = torch.stack([_ground_at(points[..., :2] + side, terrains, which) for side in sides]).amax(0)
-        touches_a_wall = self._of_bodies(highest - points[..., 2], "amax") > WALL
-        is_over = labelled & (lowest > ON_GROUND) & (lowest < reach) & ~touches_a_wall
+        is_over = labelled & (lowest > ON_GROUND) & (lowest < reach)
+        is_over = is_over & ~self._touch_a_wall(is_over, points, terrains, which)
         height = (lowest - ON_GROUND).where(is_over, 0.0)
         # Of a flat sole, several are lowest.
         is_lowest = (above <= lowest[..., bodies] + 1e-5).float()
         share = is_lowest / torch.zeros_like(lowest).index_add(2, bodies, is_lowest)[..., bodies]
         gradient = F.pad((height[..., bodies] * share)[..., None], (2, 0))
         return Wish(0.5 * height.square().sum(-1), lowest.where(is_over, 0.0).amax(-1), gradient)
+
+    def _touch_a_wall(
+        self,
+        asked: Bool[Tensor, "batch frames bodies"],
+        points: Float[Tensor, "batch frames points 3"],
+        terrains: Heightfields,
+        which: Int[Tensor, " batch"],
+    ) -> Bool[Tensor, "batch frames bodies"]:
+        """Say which of the bodies asked about have a wall beside them."""
+        of_asked = asked[..., self.surface.bodies]
+        some = points[of_asked]
+        sides = points.new_tensor([[BESIDE, 0.0], [-BESIDE, 0.0], [0.0, BESIDE], [0.0, -BESIDE]])
+        highest = terrains.heights_at(which[of_asked.nonzero()[:, 0]], some[:, None, :2] + sides).amax(1)
+        rises = torch.full_like(points[..., 0], -math.inf)
+        rises[of_asked] = highest - some[:, 2]
+        return self._of_bodies(rises, "amax") > WALL
 
     def _in_place(
         self, held: Bool[Tensor, "batch frames bodies"], away: Float[Tensor, "batch frames bodies 2"]
@@ -263,13 +278,6 @@ class GroundAround:
         gradient = F.pad((away / self.points_a_body[:, None])[..., bodies, :], (0, 1))
         # How far they went is no reason to go on.
         return Wish(0.5 * away.square().sum((-1, -2)), torch.zeros_like(away[:, :, 0, 0]), gradient)
-
-
-def _ground_at(
-    places: Float[Tensor, "batch frames points 2"], terrains: Heightfields, which: Int[Tensor, " batch"]
-) -> Float[Tensor, "batch frames points"]:
-    """Return the height of the ground at each x, y (metres), canonical frame."""
-    return terrains.heights_at(which, places.flatten(1, 2)).unflatten(1, places.shape[1:3])
 
 
 def _spread(steps: Float[Tensor, "batch frames features"], frames: int) -> Float[Tensor, "batch frames features"]:

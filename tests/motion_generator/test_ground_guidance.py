@@ -33,6 +33,10 @@ def ground_around(humanoid, rotation_type=RotationType.DEFAULT) -> GroundAround:
     return GroundAround(features, statistics, surface_points(humanoid), GRID, PREVIOUS)
 
 
+def features_of(ground: GroundAround, motion: Motion) -> torch.Tensor:
+    return ground.statistics.standardise(ground.features.encode(motion))
+
+
 def posed(ground: GroundAround, over: float, bent: float = 0.0) -> tuple[torch.Tensor, Motion]:
     """Return a motion that stands still, arms and legs bent a little at random, its lowest point `over` metres over 0."""
     character = ground.features.character
@@ -45,7 +49,7 @@ def posed(ground: GroundAround, over: float, bent: float = 0.0) -> tuple[torch.T
     root = torch.zeros(1, FRAMES, 3)
     root[..., 2] = over - lowest
     motion = Motion(root, upright, body_pos[..., 1:, :] + root[..., None, :], rotations, torch.zeros(1, FRAMES, 15))
-    return ground.statistics.standardise(ground.features.encode(motion)), motion
+    return features_of(ground, motion), motion
 
 
 def points_of(ground: GroundAround, features: torch.Tensor) -> torch.Tensor:
@@ -61,6 +65,16 @@ def level(height: float = 0.0) -> torch.Tensor:
 def step_up(height: float, at: float) -> torch.Tensor:
     """Return ground that is `height` metres high from x = `at` on."""
     return height * (GRID.points()[..., 0] > at).float()[None]
+
+
+def edge_of(heightmap: torch.Tensor) -> float:
+    """Return where a step or a wall begins, x: half a spacing before its first point."""
+    return float(GRID.points()[..., 0][heightmap[0] > 0].min()) - GRID.spacing / 2
+
+
+def wall_ahead_of(x: float) -> torch.Tensor:
+    """Return ground with a wall of 2 m that begins at x or soon after."""
+    return 2.0 * (GRID.points()[..., 0] - GRID.spacing / 2 > x).float()[None]
 
 
 @pytest.mark.parametrize("over", [0.0, 0.3])
@@ -118,11 +132,9 @@ def test_a_foot_beside_the_edge_of_a_step_goes_up_where_air_beside_it_counts_as_
     features, motion = posed(ground, over=0.0)
     foot = humanoid.body_index("left_foot")
     front = points_of(ground, features)[0, -1, ground.surface.bodies == foot, 0].max()
-    # The ground of a cell begins half a spacing before its point: 5 cm of the foot are in a step of 10 cm.
     heightmap = step_up(0.1, at=0.0)
-    edge = GRID.points()[..., 0][heightmap[0] > 0].min() - GRID.spacing / 2
-    motion.root_pos[..., 0] += edge + 0.05 - front
-    features = ground.statistics.standardise(ground.features.encode(motion))
+    motion.root_pos[..., 0] += edge_of(heightmap) + 0.05 - front  # 5 cm of the foot are in a step of 10 cm
+    features = features_of(ground, motion)
     guidance = dataclasses.replace(GUIDANCE, sideways=sideways)
     moved = points_of(ground, ground.guided(guidance, features, heightmap, GOES_ON)) - points_of(ground, features)
     ahead, _, up = moved[0, -1, ground.surface.bodies == foot].mean(0)
@@ -133,7 +145,7 @@ def labelled(ground: GroundAround, motion: Motion, *names: str) -> torch.Tensor:
     """Return the features of a motion with some bodies labelled in every frame."""
     for name in names:
         motion.contacts[..., ground.features.character.body_index(name)] = 1.0
-    return ground.statistics.standardise(ground.features.encode(motion))
+    return features_of(ground, motion)
 
 
 def test_labelled_feet_come_down_onto_the_ground_and_stay_where_they_are_along_it(humanoid):
@@ -183,7 +195,7 @@ def test_a_step_is_spread_over_the_frames_around(humanoid):
     ground = ground_around(humanoid)
     features, motion = posed(ground, over=0.05)
     motion.root_pos[:, 5, 2] -= 0.15
-    features = ground.statistics.standardise(ground.features.encode(motion))
+    features = features_of(ground, motion)
     change = ground.guided(dataclasses.replace(GUIDANCE, steps=1), features, level(), GOES_ON) - features
     moved = change.abs().amax(-1)[0] > 0
     assert moved.tolist() == [False, False, False, True, True, True, True, True, False]
@@ -219,7 +231,7 @@ def test_beside_the_heightmap_the_ground_goes_on_as_at_its_border(humanoid, way)
     ground = ground_around(humanoid)
     _, motion = posed(ground, over=0.001)
     motion.root_pos[..., :2] += torch.tensor(way)
-    features = ground.statistics.standardise(ground.features.encode(motion))
+    features = features_of(ground, motion)
     assert torch.equal(ground.guided(GUIDANCE, features, level(), GOES_ON), features)
     sunk = ground.guided(GUIDANCE, features, level(0.1), GOES_ON) - features
     assert sunk[0, -1].abs().max() > 0
@@ -231,11 +243,9 @@ def test_what_touches_a_wall_may_be_labelled_without_coming_down(humanoid):
     features = labelled(ground, motion, "left_foot")
     foot = ground.surface.bodies == humanoid.body_index("left_foot")
     toes = float(points_of(ground, features)[0, 0, foot, 0].max())
-    edge = GRID.points()[..., 0]
-    wall = 2.0 * (edge - GRID.spacing / 2 > toes).float()[None]
-    gap = float(edge[wall[0] > 0].min()) - GRID.spacing / 2 - toes
-    motion.root_pos[..., 0] += gap - 0.01  # the toes are a centimetre from it
-    features = ground.statistics.standardise(ground.features.encode(motion))
+    wall = wall_ahead_of(toes)
+    motion.root_pos[..., 0] += edge_of(wall) - 0.01 - toes  # the toes are a centimetre from it
+    features = features_of(ground, motion)
     assert torch.equal(ground.guided(GUIDANCE, features, wall, GOES_ON), features)
     assert not torch.equal(ground.guided(GUIDANCE, features, level(), GOES_ON), features)
 
@@ -243,19 +253,18 @@ def test_what_touches_a_wall_may_be_labelled_without_coming_down(humanoid):
 def test_a_labelled_foot_in_a_wall_comes_out_as_one_without_a_label_does(humanoid):
     ground = ground_around(humanoid)
     _, motion = posed(ground, over=0.0)
-    bare = ground.statistics.standardise(ground.features.encode(motion))
+    bare = features_of(ground, motion)
     feet = (ground.surface.bodies == humanoid.body_index("left_foot")) | (
         ground.surface.bodies == humanoid.body_index("right_foot")
     )
     toes = float(points_of(ground, bare)[0, 0, feet, 0].max())
-    wall = 2.0 * (GRID.points()[..., 0] - GRID.spacing / 2 > toes).float()[None]
-    edge = float(GRID.points()[..., 0][wall[0] > 0].min()) - GRID.spacing / 2
-    motion.root_pos[..., 0] += edge + 0.06 - toes
+    wall = wall_ahead_of(toes)
+    motion.root_pos[..., 0] += edge_of(wall) + 0.06 - toes
     thorough = dataclasses.replace(GUIDANCE, steps=30)
     depths = {}
     for names in ((), ("left_foot", "right_foot")):
         moved = ground.guided(thorough, labelled(ground, motion, *names), wall, GOES_ON)
-        depths[len(names)] = float(points_of(ground, moved)[0, -1, feet, 0].max()) - edge
+        depths[len(names)] = float(points_of(ground, moved)[0, -1, feet, 0].max()) - edge_of(wall)
     assert depths[0] < GUIDANCE.tolerance and depths[2] < GUIDANCE.tolerance
 
 

@@ -23,9 +23,7 @@ FLAGS = [
     f"--force-device-scale-factor={PIXELS_PER_LENGTH}", "--hide-scrollbars",
 ]  # fmt: skip
 PATIENCE = 60.0  # seconds for what a healthy browser does soon
-TOLD = (
-    0.5  # seconds within which a page tells the server what was written; of a button that is pressed, it tells at once
-)
+TOLD = 0.5  # seconds within which a page tells the server what was written; of a pressed button it tells at once
 
 
 def why_no_browser() -> str | None:

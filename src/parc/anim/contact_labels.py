@@ -60,15 +60,13 @@ def with_contacts_from_geometry(
     """
     terrains = laid_end_to_end([clip.terrain])
     body_pos, body_rot = character.forward_kinematics(clip.root_pos, clip.root_rot, clip.joint_rot)
-    distances, middles = [], []
+    distances = []
     for some in torch.arange(clip.num_frames).split(FRAMES_AT_ONCE):
         points = surface.placed(body_pos[some], body_rot[some])
         which = torch.zeros(len(some), dtype=torch.long)
         distances.append(distance_of_groups_above_ground(points, surface.bodies, terrains, which))
-        sums = points.new_zeros(len(some), character.num_bodies, 3).index_add(1, surface.bodies, points)
-        middles.append(sums / torch.bincount(surface.bodies)[:, None])
     on_ground = torch.cat(distances) <= near
-    contacts = on_ground & _is_slow(torch.cat(middles), slow / clip.fps)
+    contacts = on_ground & _is_slow(surface.middles.placed(body_pos, body_rot), slow / clip.fps)
     return replace(clip, contacts=contacts.to(clip.contacts))
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import roma
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -35,19 +36,18 @@ class BodyPoints:
         self, body_pos: Float[Tensor, "*batch bodies 3"], rotation: Float[Tensor, "*batch bodies 3 3"]
     ) -> Float[Tensor, "*batch points 3"]:
         """As `placed`, with the bodies' rotations as matrices."""
-        turned = (rotation[..., self.bodies, :, :] @ self.points[..., None])[..., 0]
-        return body_pos[..., self.bodies, :] + turned
+        # All points by one matrix product: gathering each point's rotation costs five times as much.
+        places = torch.cat([rotation, body_pos[..., None]], dim=-1).transpose(-3, -2).flatten(-2)
+        own = self.bodies[:, None] == torch.arange(body_pos.shape[-2], device=self.bodies.device)
+        in_bodies = own[..., None] * F.pad(self.points, (0, 1), value=1.0)[:, None]
+        return (places @ in_bodies.flatten(1).T).transpose(-1, -2)
 
-    def middles(
-        self,
-        bodies: Int[Tensor, " some"],
-        body_pos: Float[Tensor, "*batch bodies 3"],
-        body_rot: Float[Tensor, "*batch bodies 4"],
-    ) -> Float[Tensor, "*batch some 3"]:
-        """Return where the middle of some bodies' points is: that of a foot stays where it is when the foot turns."""
-        middles = torch.stack([self.points[self.bodies == body].mean(0) for body in bodies])
-        middles = middles.expand(*body_pos.shape[:-2], -1, 3)
-        return body_pos[..., bodies, :] + roma.quat_action(body_rot[..., bodies, :], middles)
+    @property
+    def middles(self) -> "BodyPoints":
+        """The middle of each body's points: that of a foot stays where it is when the foot turns."""
+        counts = torch.bincount(self.bodies)
+        sums = self.points.new_zeros(len(counts), 3).index_add(0, self.bodies, self.points)
+        return BodyPoints(sums / counts[:, None], torch.arange(len(counts), device=self.bodies.device))
 
     def to(self, device: torch.device | str) -> "BodyPoints":
         """Return these points on `device`."""

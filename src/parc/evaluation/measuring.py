@@ -107,7 +107,8 @@ def label_accuracy(
     exists = motions.exists[..., None]
     is_labelled = (motions.frames.contacts[..., bodies] > IN_CONTACT) & exists
     is_near = (torch.maximum(frames.distances, frames.depths)[..., bodies] <= FLOATING) & exists
-    speed = surface.middles(bodies, frames.body_pos, frames.body_rot).diff(dim=1).norm(dim=-1) * fps
+    middles = surface.middles.placed(frames.body_pos, frames.body_rot)[..., bodies, :]
+    speed = middles.diff(dim=1).norm(dim=-1) * fps
     stands = is_near[:, :-1] & (speed < SLOW) & exists[:, 1:]
     return _share(is_near, is_labelled), _share(is_labelled[:, :-1], stands)
 

@@ -30,7 +30,7 @@ def measured(clip: MotionClip, character: Character) -> dict[str, float]:
         places = points.placed(body_pos[some], body_rot[some])
         depths.append(-signed_distance_below_ground(places, terrains, torch.zeros(len(some), dtype=torch.long)).amin(1))
     feet = [index for index, name in enumerate(character.body_names) if name.endswith("_foot")]
-    middles = points.middles(torch.tensor(feet), body_pos, body_rot)
+    middles = points.middles.placed(body_pos, body_rot)[:, feet]
     jerk = body_pos.diff(n=3, dim=0).norm(dim=-1) * clip.fps**3
     return {
         "slide (cm/s)": 100 * _slide(clip.contacts[:, feet] >= IN_CONTACT, middles) * clip.fps,

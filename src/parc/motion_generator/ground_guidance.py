@@ -94,7 +94,8 @@ class GroundAround:
         self.features = features
         self.statistics = statistics
         self.surface = surface
-        self.points_a_body = torch.bincount(surface.bodies, minlength=features.character.num_bodies).float()
+        self.points_a_body = torch.bincount(surface.bodies).float()
+        self.middles = surface.middles
         self.grid = grid
         self.num_previous = num_previous
 
@@ -143,16 +144,11 @@ class GroundAround:
         with torch.enable_grad():
             features = motion.detach().requires_grad_()
             body_pos, rotation, contacts = self._posed(features)
-            points = self.surface.placed_by_matrices(body_pos.detach(), rotation.detach())
-            away = self._middles(points) - places
-            wishes = self._wishes(guidance, points, terrains, which, contacts.detach() > LABELLED, away)
-            # The same gradient as by the points themselves, but through the few bodies instead of the many points.
-            at_points, local = torch.stack([wish.gradient for wish in wishes]).sum(0), self.surface.points
-            on_positions = torch.zeros_like(body_pos).index_add(2, self.surface.bodies, at_points)
-            turns = at_points[..., None] * local[:, None, :]
-            on_rotations = torch.zeros_like(rotation).index_add(2, self.surface.bodies, turns)
-            pull = (on_positions * body_pos).sum() + (on_rotations * rotation).sum()
-            (gradient,) = torch.autograd.grad(pull, features)
+            points = self.surface.placed_by_matrices(body_pos, rotation)
+            away = self.middles.placed_by_matrices(body_pos.detach(), rotation.detach())[..., :2] - places
+            wishes = self._wishes(guidance, points.detach(), terrains, which, contacts.detach() > LABELLED, away)
+            at_points = torch.stack([wish.gradient for wish in wishes]).sum(0)
+            (gradient,) = torch.autograd.grad(points, features, at_points)
         energy = torch.stack([wish.energy for wish in wishes]).sum(0)
         off = torch.stack([wish.off for wish in wishes]).amax(0).where(free, 0.0).amax(1)
         size = gradient.square().sum(-1)
@@ -204,12 +200,7 @@ class GroundAround:
     def _places(self, motion: Float[Tensor, "batch frames features"]) -> Float[Tensor, "batch frames bodies 2"]:
         """Return x and y of the middle of every body's surface, metres."""
         body_pos, rotation, _ = self._posed(motion)
-        return self._middles(self.surface.placed_by_matrices(body_pos, rotation))
-
-    def _middles(self, points: Float[Tensor, "batch frames points 3"]) -> Float[Tensor, "batch frames bodies 2"]:
-        # As `BodyPoints.middles`, of points that are placed already.
-        sums = points.new_zeros(*points.shape[:2], len(self.points_a_body), 2)
-        return sums.index_add(2, self.surface.bodies, points[..., :2]) / self.points_a_body[:, None]
+        return self.middles.placed_by_matrices(body_pos, rotation)[..., :2]
 
     def _out_of_ground(
         self,

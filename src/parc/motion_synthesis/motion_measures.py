@@ -101,7 +101,7 @@ def _slide(
     surface: BodyPoints,
 ) -> Float[Tensor, " batch"]:
     """Return the mean step along the ground of bodies in contact, metres."""
-    places = surface.middles(of_bodies, frames.body_pos, frames.body_rot)
+    places = surface.middles.placed(frames.body_pos, frames.body_rot)[..., of_bodies, :]
     both = in_contact[:, 1:] & in_contact[:, :-1]
     steps = places[..., :2].diff(dim=1).norm(dim=-1).where(both, 0.0)
     return steps.sum((1, 2)) / both.sum((1, 2))

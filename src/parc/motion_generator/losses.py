@@ -115,6 +115,8 @@ class MotionLosses:
     ) -> None:
         self.distance = distance
         self.weights = {name: weight for name, weight in vars(weights).items() if weight > 0}
+        # Made once: a GPU would be waited for at every step that sent it numbers from the host.
+        self._weights_in_order = torch.tensor(list(self.weights.values()), device=character.offsets.device)
         self.character = character
         self.collision_points = collision_points
         self.fps = fps
@@ -160,8 +162,7 @@ class MotionLosses:
 
     def weighted_means(self, per_sample: dict[str, Float[Tensor, " batch"]]) -> Float[Tensor, " terms"]:
         """Return the batch mean of each term times its weight; their sum is the loss."""
-        weights = torch.tensor(list(self.weights.values()), device=next(iter(per_sample.values())).device)
-        return weights * torch.stack([values.mean() for values in per_sample.values()])
+        return self._weights_in_order * torch.stack([values.mean() for values in per_sample.values()])
 
     def _size(self, difference: Float[Tensor, "batch *rest"]) -> Float[Tensor, " batch"]:
         squares = difference.flatten(1).square()

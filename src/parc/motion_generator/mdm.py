@@ -87,6 +87,7 @@ class MDM(nn.Module):
 
     mean: Tensor
     std: Tensor
+    heightmap_corner: Tensor
 
     def __init__(
         self,
@@ -122,6 +123,7 @@ class MDM(nn.Module):
         )
         self.register_buffer("mean", statistics.mean, persistent=False)
         self.register_buffer("std", statistics.std, persistent=False)
+        self.register_buffer("heightmap_corner", torch.tensor([heightmap.min_x, heightmap.min_y]), persistent=False)
 
     @staticmethod
     def check_settings(diffusion_timesteps: int, **_: Any) -> None:
@@ -218,7 +220,7 @@ class MDM(nn.Module):
         """Return what the losses know of windows beyond their motions."""
         return TerrainAndTarget(
             heightmap=windows.heightmap,
-            min_point=torch.tensor([self.grid.min_x, self.grid.min_y], device=windows.heightmap.device),
+            min_point=self.heightmap_corner,
             spacing=self.grid.spacing,
             target_direction=windows.target_direction,
         )

@@ -12,6 +12,7 @@ from parc.configuration.errors import UserError
 from parc.configuration.pieces import recipe
 from parc.motion_generator.denoiser import Conditions, Denoiser
 from parc.motion_generator.features import FeatureStatistics, RotationType
+from parc.motion_generator.ground_guidance import GroundAround, GroundGuidance
 from parc.motion_generator.losses import Distance, MotionLosses
 from parc.motion_generator.mdm import MDM, ConditionChances
 from synthetic_clips import preprocessed, random_clip
@@ -229,6 +230,16 @@ def test_without_guidance_each_motion_is_denoised_once_a_step(make_model, monkey
     )
     model.generate(conditions(), streams(0), [20, 10, 0], guidance_scale=scale)
     assert counts == [motions] * 3
+
+
+@pytest.mark.parametrize("timesteps", [None, [20, 10, 0]])
+def test_ground_guidance_moves_all_predictions_but_that_from_noise_alone(make_model, monkeypatch, timesteps):
+    moved = []
+    monkeypatch.setattr(GroundAround, "guided", lambda _, guidance, motion, *__: moved.append(guidance) or motion)
+    guidance = GroundGuidance(steps=1, share=0.5, smoothing=0, tolerance=0.0, sideways=1.0, reach=0.0)
+    model = make_model(diffusion_timesteps=21).eval()
+    model.generate(conditions(), streams(0), timesteps, ground_guidance=guidance)
+    assert moved == [guidance] * (len(timesteps or range(21)) - 1)
 
 
 def test_a_stride_that_does_not_start_at_the_last_timestep_is_refused(make_model):

@@ -1,8 +1,8 @@
 """Guidance by the ground: while a motion is denoised, bodies are moved out of the ground, and labelled ones onto it.
 
-As in classifier guidance (Dhariwal and Nichol 2021), what a network was not told is said by a gradient at every denoising step:
-here by that of how far a body is from where the ground lets it be. It moves what the network takes the motion for, and not the
-noise; so the next denoising step sees a foot on a step and not in it, and makes a whole of the motion.
+As in classifier guidance (Dhariwal and Nichol 2021), what a network was not told is said by a gradient while it denoises: here
+by that of how far a body is from where the ground lets it be. It moves what the network takes the motion for, and not the noise;
+so the next denoising step sees a foot on a step and not in it, and makes a whole of the motion.
 """
 
 import math

@@ -260,8 +260,8 @@ class MDM(nn.Module):
                 them.
             guidance_scale: s in s x0(previous states dropped) + (1 - s) x0(with clean previous states); None for the
                 conditions as they are.
-            ground_guidance: moves what each denoising step predicts out of the ground of the conditions, and labelled bodies
-                onto it; None for motions as the denoiser makes them.
+            ground_guidance: moves what each denoising step but the first predicts out of the ground of the conditions, and
+                labelled bodies onto it; None for motions as the denoiser makes them.
             autocast: run the denoiser in bfloat16.
 
         Raises:
@@ -285,7 +285,8 @@ class MDM(nn.Module):
         for timestep, next_timestep in transitions:
             with precision:
                 clean = self._predict(noisy, timestep, conditions, heightmap_embedding, guidance_scale).float()
-            if ground_guidance is not None:
+            # What is made of noise alone is a blur: moving it costs as much as moving the others, and makes no difference.
+            if ground_guidance is not None and timestep < timesteps - 1:
                 clean = ground.guided(ground_guidance, clean, conditions.heightmap, goes_on)
             clean = self.statistics.standardise(self.features.project(self.statistics.unstandardise(clean)))
             if ddim_timesteps is None:

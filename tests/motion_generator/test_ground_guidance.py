@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -163,6 +164,23 @@ def test_labelled_feet_come_down_onto_the_ground_and_stay_where_they_are_along_i
     assert after[..., 2].amin() > -0.03  # the other foot is in the way of this one
     slipped = (after[:, foot, :2].mean(1) - before[:, foot, :2].mean(1)).norm(dim=-1)
     assert slipped.max() < 0.01
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_a_labelled_foot_that_slides_is_held_where_it_stood_in_the_previous_states_or_does_on_average(
+    humanoid, goes_on
+):
+    ground = ground_around(humanoid)
+    _, motion = posed(ground, over=-0.03, bent=0.2)
+    way = F.pad(0.01 * torch.arange(FRAMES)[None, :, None], (0, 2))
+    motion = dataclasses.replace(motion, root_pos=motion.root_pos + way, joint_pos=motion.joint_pos + way[:, :, None])
+    features = labelled(ground, motion, "left_foot")
+    moved = ground.guided(dataclasses.replace(GUIDANCE, steps=60), features, level(), torch.tensor([goes_on]))
+    foot = ground.surface.bodies == humanoid.body_index("left_foot")
+    before, after = (points_of(ground, each)[0, :, foot, :2].mean(1) for each in (features, moved))
+    stays = before[PREVIOUS - 1] if goes_on else before.mean(0)
+    assert (before - stays).norm(dim=-1)[-1] > 0.035
+    assert (after - stays).norm(dim=-1)[PREVIOUS:].max() < 0.015
 
 
 def test_feet_without_a_label_or_out_of_reach_stay_in_the_air(humanoid):

@@ -118,9 +118,13 @@ class GroundAround:
         free[:, : self.num_previous] = ~goes_on[:, None]
         low = heightmap.new_tensor([self.grid.min_x, self.grid.min_y])
         terrains = on_one_grid(heightmap, low, self.grid.spacing)
-        moved, going, places = motion.clone(), torch.arange(len(motion), device=motion.device), self._places(motion)
+        moved, going, anchors = (
+            motion.clone(),
+            torch.arange(len(motion), device=motion.device),
+            self._anchors(motion, goes_on),
+        )
         for _ in range(guidance.steps):
-            step, is_off = self._step(guidance, moved[going], terrains, going, places[going], free[going])
+            step, is_off = self._step(guidance, moved[going], terrains, going, anchors[going], free[going])
             going = going[is_off]
             if len(going) == 0:
                 break
@@ -133,7 +137,7 @@ class GroundAround:
         motion: Float[Tensor, "batch frames features"],
         terrains: Heightfields,
         which: Int[Tensor, " batch"],
-        places: Float[Tensor, "batch frames bodies 2"],
+        anchors: Float[Tensor, "batch frames bodies 2"],
         free: Bool[Tensor, "batch frames"],
     ) -> tuple[Float[Tensor, "batch frames features"], Bool[Tensor, " batch"]]:
         """Return a step of the free frames of each motion, and which motions are further off than is tolerated.
@@ -145,7 +149,7 @@ class GroundAround:
             features = motion.detach().requires_grad_()
             body_pos, rotation, contacts = self._posed(features)
             points = self.surface.placed_by_matrices(body_pos, rotation)
-            away = self.middles.placed_by_matrices(body_pos.detach(), rotation.detach())[..., :2] - places
+            away = self.middles.placed_by_matrices(body_pos.detach(), rotation.detach())[..., :2] - anchors
             wishes = self._wishes(guidance, points.detach(), terrains, which, contacts.detach() > LABELLED, away)
             at_points = torch.stack([wish.gradient for wish in wishes]).sum(0)
             (gradient,) = torch.autograd.grad(points, features, at_points)
@@ -197,10 +201,25 @@ class GroundAround:
         body_pos, body_rot = self.features.character.forward_kinematics(*pose)
         return body_pos, roma.unitquat_to_rotmat(body_rot), motion.contacts
 
-    def _places(self, motion: Float[Tensor, "batch frames features"]) -> Float[Tensor, "batch frames bodies 2"]:
-        """Return x and y of the middle of every body's surface, metres."""
-        body_pos, rotation, _ = self._posed(motion)
-        return self.middles.placed_by_matrices(body_pos, rotation)[..., :2]
+    def _anchors(
+        self, motion: Float[Tensor, "batch frames features"], goes_on: Bool[Tensor, " batch"]
+    ) -> Float[Tensor, "batch frames bodies 2"]:
+        """Return x and y of where the middle of every body's surface is to be held while the body is labelled, metres.
+
+        That is its mean place in a run of labelled frames, or its place in the last previous state if the run goes on from there.
+        """
+        body_pos, rotation, contacts = self._posed(motion)
+        places = self.middles.placed_by_matrices(body_pos, rotation)[..., :2]
+        labelled = contacts > LABELLED
+        begins = labelled & ~F.pad(labelled, (0, 0, 1, 0))[:, :-1]
+        run = begins.cumsum(1)  # counted from 1; as many at most as there are frames
+        number, counted = run[..., None].expand_as(places), labelled[..., None].expand_as(places).to(places)
+        nothing = F.pad(torch.zeros_like(places), (0, 0, 0, 0, 0, 1))
+        sums, counts = (nothing.scatter_add(1, number, values) for values in (places * counted, counted))
+        means = (sums / counts.clamp(min=1)).gather(1, number)
+        last = slice(self.num_previous - 1, self.num_previous)
+        goes_on_from_it = labelled[:, last] & (run == run[:, last]) & goes_on[:, None, None]
+        return torch.where(goes_on_from_it[..., None], places[:, last], means)
 
     def _out_of_ground(
         self,
@@ -263,7 +282,7 @@ class GroundAround:
     def _in_place(
         self, held: Bool[Tensor, "batch frames bodies"], away: Float[Tensor, "batch frames bodies 2"]
     ) -> Wish:
-        """Wish held bodies to where they were along the ground, so that what brings them onto it lets none slide."""
+        """Wish held bodies to where they are to stay along the ground, so that none slides."""
         away = torch.where(held[..., None], away, 0.0)
         bodies = self.surface.bodies
         gradient = F.pad((away / self.points_a_body[:, None])[..., bodies, :], (0, 1))

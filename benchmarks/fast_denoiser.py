@@ -24,6 +24,7 @@ from parc.training.trainer import Precision
 STEPS_A_TURN = 2
 CANDIDATES = 32
 SECONDS = 2.0  # of motion that each candidate has
+RISE = 0.15  # metres, of a step of the stairs
 LEARNT = 0.05  # metres of held-out error
 STEPS_BETWEEN_LOOKS, MOST_STEPS = 50, 5000
 WIDE = ["model=mdm_fast"]  # with the paper's windows
@@ -32,8 +33,8 @@ OF_THE_DEMO = ["experiment=demo"]
 AT_A_CONSTANT_RATE = ["trainer.learning_rate_schedule=constant", "trainer.warmup_steps=0"]
 
 
-def minutes_to_learn(folder: Path, device: torch.device, overrides: list[str]) -> float:
-    """Return after how many minutes of training at a constant rate, by the clock, the held-out error of a run is `LEARNT`.
+def learn(folder: Path, device: torch.device, overrides: list[str]) -> tuple[float, Setting]:
+    """Train at a constant rate until the held-out error of a run is `LEARNT`; return the minutes, by the clock, and the run.
 
     Args:
         folder: of the data.
@@ -51,26 +52,24 @@ def minutes_to_learn(folder: Path, device: torch.device, overrides: list[str]) -
         train_steps(setting, STEPS_BETWEEN_LOOKS, Precision.FP32)
         seconds += time.perf_counter() - began
         if heldout.measure(model, averaged.module)["body_position"] <= LEARNT:
-            return seconds / 60
+            return seconds / 60, setting
     raise UserError(f"the held-out error is above {LEARNT} m after {MOST_STEPS} steps of {' '.join(overrides)}")
 
 
-def many_candidates(folder: Path, device: torch.device, overrides: list[str], threads: int | None = None) -> Action:
-    """Return rolling out candidates of a model with weights as drawn, along a straight path that none reaches the end of.
+def many_candidates(setting: Setting, threads: int | None = None, guided: bool = False) -> Action:
+    """Return rolling out candidates of a run's model up stairs, along a straight path that none reaches the end of.
 
     Args:
-        folder: of the data.
-        device: of the model.
-        overrides: that choose the model and its windows.
+        setting: the run.
         threads: of the CPU; None for all.
+        guided: by the ground, as by default; of weights as drawn, motions are all in it, which says nothing about a trained
+            model.
     """
-    setting = paper_setting(folder, device, *overrides)
     rollout: Rollout = make(pieces_of_option("generate", [], ["rollout"])["rollout"], Rollout, "rollout")
     rollout = replace(rollout, candidates=CANDIDATES, max_seconds=SECONDS, finish_distance=1e-3, guidance_scale=0.0)
-    # Motions of weights as drawn are all in the ground: getting them out says nothing about a trained model.
-    rollout = replace(rollout, ground_guidance=None)
-    model, paths = _untrained(setting), paths_of([_straight_path()], device)
-    which = torch.zeros(CANDIDATES, dtype=torch.long, device=device)
+    rollout = rollout if guided else replace(rollout, ground_guidance=None)
+    model, paths = _as_it_is(setting), paths_of([_path_up_stairs()], setting.device)
+    which = torch.zeros(CANDIDATES, dtype=torch.long, device=setting.device)
 
     def roll_out() -> None:
         before = torch.get_num_threads()
@@ -83,13 +82,17 @@ def many_candidates(folder: Path, device: torch.device, overrides: list[str], th
     return roll_out
 
 
-def _untrained(setting: Setting) -> TrainedModel:
+def _as_it_is(setting: Setting) -> TrainedModel:
     sampler = setting.sampler
     sight = (sampler.grid, sampler.fps, sampler.relative_z_style, sampler.target)
-    return TrainedModel(Path("untrained"), setting.state.model.eval(), setting.state.model.features.character, *sight)
+    return TrainedModel(Path("in memory"), setting.state.model.eval(), setting.state.model.features.character, *sight)
 
 
-def _straight_path() -> PlannedPath:
-    along = np.arange(0, 8, 0.4)[:, None]
-    terrain = Heightfield(torch.zeros(40, 20), torch.tensor([-4.0, -4.0]), 0.4)
-    return as_path(terrain, np.concatenate([along, 0 * along, 0 * along], axis=1))
+def _path_up_stairs() -> PlannedPath:
+    cells = torch.arange(40)
+    heights = RISE * ((cells - 10) // 2).clamp(min=0)  # from the first node on, a step every other cell
+    terrain = Heightfield(heights[:, None].expand(40, 20).clone(), torch.tensor([-4.0, -4.0]), 0.4)
+    along = np.arange(0, 8, 0.4)
+    nodes = np.stack([along, 0 * along, 0 * along], axis=1)
+    nodes[:, 2] = terrain.heights_at(torch.from_numpy(nodes[:, :2]).float()).numpy()
+    return as_path(terrain, nodes)

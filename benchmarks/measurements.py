@@ -230,8 +230,8 @@ def fast(setting: Setting, turns: int) -> list[Row]:
     actions: dict[str, Action] = {
         "fp32": lambda: train_steps(wide, fast_denoiser.STEPS_A_TURN, Precision.FP32),
         "bf16": lambda: train_steps(wide, fast_denoiser.STEPS_A_TURN, Precision.BF16),
-        "wide": fast_denoiser.many_candidates(folder, device, fast_denoiser.WIDE),
-        "demo": fast_denoiser.many_candidates(folder, device, fast_denoiser.OF_THE_DEMO, threads=1),
+        "wide": fast_denoiser.many_candidates(wide),
+        "demo": fast_denoiser.many_candidates(paper_setting(folder, device, *fast_denoiser.OF_THE_DEMO), threads=1),
     }
     measured, own = in_turns(setting, actions, turns)
     steps = {name: _of_each(measured[name], fast_denoiser.STEPS_A_TURN) for name in ("fp32", "bf16")}
@@ -247,10 +247,22 @@ def fast(setting: Setting, turns: int) -> list[Row]:
 
 
 def learning(setting: Setting, turns: int) -> list[Row]:
-    """Measure, once, how long the demo's model takes to learn."""
-    minutes = fast_denoiser.minutes_to_learn(Path(setting.settings.data_dir), setting.device, fast_denoiser.OF_THE_DEMO)
+    """Measure, once, how long the demo's model takes to learn, and how fast what it has learnt is kept on stairs."""
+    minutes, learnt = fast_denoiser.learn(Path(setting.settings.data_dir), setting.device, fast_denoiser.OF_THE_DEMO)
+    actions = {"guided": fast_denoiser.many_candidates(learnt, threads=1, guided=True)}
+    seconds = fast_denoiser.CANDIDATES * fast_denoiser.SECONDS
+    guided = _of_each(in_turns(setting, actions, turns)[0]["guided"], seconds)
     what = f"training of the demo's model until motions of half a second are {100 * fast_denoiser.LEARNT:.0f} cm off"
-    return [Row(what, minutes, None, "minutes")]
+    return [
+        Row(what, minutes, None, "minutes"),
+        timed_row(
+            f"{fast_denoiser.CANDIDATES} candidates of it with ground guidance, one core",
+            guided,
+            None,
+            parc=None,
+            target=3.3,
+        ),
+    ]
 
 
 def start(setting: Setting, turns: int) -> list[Row]:

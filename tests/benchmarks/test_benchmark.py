@@ -79,11 +79,13 @@ def test_every_part_has_a_measurement():
 def test_learning_is_timed_until_the_held_out_error_is_low_enough(tmp_path, monkeypatch):
     few = ["experiment=demo", "dataset.clips=40"]
     monkeypatch.setattr(fast_denoiser, "LEARNT", 0.2)
-    assert fast_denoiser.minutes_to_learn(tmp_path, torch.device("cpu"), few) > 0
+    minutes, learnt = fast_denoiser.learn(tmp_path, torch.device("cpu"), few)
+    assert minutes > 0
+    fast_denoiser.many_candidates(learnt, threads=1, guided=True)()
     monkeypatch.setattr(fast_denoiser, "LEARNT", 0.0)
     monkeypatch.setattr(fast_denoiser, "MOST_STEPS", 50)
     with pytest.raises(UserError, match=r"above 0\.0 m after 50 steps of experiment=demo"):
-        fast_denoiser.minutes_to_learn(tmp_path, torch.device("cpu"), few)
+        fast_denoiser.learn(tmp_path, torch.device("cpu"), few)
 
 
 @pytest.mark.slow

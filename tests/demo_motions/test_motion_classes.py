@@ -59,14 +59,15 @@ def test_walking_never_leaves_the_ground():
 
 
 def test_running_flies_at_every_step_and_falls_with_gravity():
+    falls = []
     for clip in clips_of("running"):
         assert speeds(clip).max() > 2.2
         air = frames_in_the_air(clip)
         assert air.float().mean() > 0.04
         fall = clip.root_pos[:, 2].diff(n=2) * clip.fps**2
-        # The middle of each flight: all three frames of a second difference in the air.
-        middle = air[:-2] & air[1:-1] & air[2:]
-        assert (fall[middle] < -4).float().mean() > 0.9
+        # The middle of each flight: all three frames of a second difference in the air. Short flights have none.
+        falls.append(fall[air[:-2] & air[1:-1] & air[2:]])
+    assert (torch.cat(falls) < -4).float().mean() > 0.9  # no number where no flight was long enough
 
 
 def test_turning_turns_by_at_least_45_degrees():

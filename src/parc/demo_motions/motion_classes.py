@@ -72,7 +72,7 @@ def walking(random: np.random.Generator) -> Plan:
     ground = None if level else random_steps(random, route.length, treads=(0.5, 1.0), rises=(0.11, 0.3))
     terrain = terrain_along(random, [route], ground, anywhere=True)
     planner = FootstepPlanner(terrain, route, any_side(random))
-    planner.stand(random.uniform(0.3, 0.6))
+    planner.stand(before_setting_off(random))
     planner.walk(route, walking_gait(random) if level else uneven_gait(random))
     planner.stand(random.uniform(0.4, 0.8))
     return planner.plan(draw_style(random))
@@ -84,7 +84,7 @@ def running(random: np.random.Generator) -> Plan:
     route = winding_route(random, ORIGIN, any_heading(random), random.uniform(7.0, 13.0), sharpest=0.25)
     steps = random_steps(random, route.length, treads=(1.0, 2.4), rises=LOW_STEPS)
     planner = FootstepPlanner(terrain_along(random, [route], steps, anywhere=True), route, any_side(random))
-    planner.stand(random.uniform(0.3, 0.5))
+    planner.stand(before_setting_off(random))
     planner.walk(route, running_gait(random))
     planner.stand(random.uniform(0.6, 0.9))
     return planner.plan(draw_style(random))
@@ -101,7 +101,7 @@ def turning(random: np.random.Generator) -> Plan:
     terrain = terrain_along(random, [first, second], ground, anywhere=True)
     planner = FootstepPlanner(terrain, first, any_side(random))
     gait = uneven_gait(random)
-    planner.stand(random.uniform(0.3, 0.6))
+    planner.stand(before_setting_off(random))
     if random.random() < 0.6:
         planner.walk(first, gait)
         planner.turn(first.points[-1], start, angle)
@@ -130,7 +130,7 @@ def stairs(random: np.random.Generator) -> Plan:
         return rise * (up - down)
 
     planner = FootstepPlanner(terrain_along(random, [route], profile), route, any_side(random))
-    planner.stand(random.uniform(0.3, 0.6))
+    planner.stand(before_setting_off(random))
     # Whole steps from the first to the last, so that each foot stands in the middle of a step.
     planner.walk(route, Gait(CELL_SIZE, random.uniform(0.5, 0.6), flight=-0.12, gentle_steps=0))
     planner.stand(random.uniform(0.4, 0.7))
@@ -148,7 +148,7 @@ def blocks(random: np.random.Generator) -> Plan:
     route = straight_route(ORIGIN, along_cells(random), float(edges[count - 1]) + random.uniform(0.5, 1.0))
     terrain = terrain_along(random, [route], steps_at(edges[:count], tops[: count + 1]))
     planner = FootstepPlanner(terrain, route, any_side(random))
-    planner.stand(random.uniform(0.3, 0.5))
+    planner.stand(before_setting_off(random))
     planner.walk(route, Gait(step_length=random.uniform(0.44, 0.5), step_time=random.uniform(0.52, 0.6), flight=-0.14))
     planner.stand(random.uniform(0.4, 0.7))
     return planner.plan(draw_style(random))
@@ -174,7 +174,7 @@ def jumping(random: np.random.Generator) -> Plan:
         return np.where(distance < before, here(distance), across)
 
     planner = FootstepPlanner(terrain_along(random, [route], profile), route, any_side(random))
-    planner.stand(random.uniform(0.3, 0.5))
+    planner.stand(before_setting_off(random))
     start, end = before - 0.22, before + gap + 0.22
     if leap:
         gait = running_gait(random)
@@ -243,7 +243,7 @@ def ways_gaps(random: np.random.Generator) -> Plan:
     route = straight_route(ORIGIN, along_cells(random), float(edges[-1]) + random.uniform(0.6, 1.4))
     ground = steps_at(edges, np.append(np.tile([0.0, deep], count), 0.0))
     planner = FootstepPlanner(terrain_along(random, [route], ground), route, any_side(random))
-    planner.stand(random.uniform(0.1, 0.4))
+    planner.stand(before_setting_off(random))
     place, margin = 0.0, random.uniform(0.18, 0.26)
     for begin, gap in zip(begins.tolist(), gaps.tolist(), strict=True):
         if gap < 1.5 * CELL_SIZE and random.random() < 0.5:
@@ -276,7 +276,7 @@ def follow(
     profile = None if ground is None else lambda distance: ground(distance - turned)
     terrain = terrain_along(random, [whole], profile, bumps, anywhere=True)
     planner = FootstepPlanner(terrain, whole, "left" if angle > 0 else "right" if angle < 0 else any_side(random))
-    planner.stand(random.uniform(0.1, 0.4))
+    planner.stand(before_setting_off(random))
     if angle:
         around = Gait(random.uniform(0.3, 0.38), random.uniform(0.36, 0.42), flight=-0.08, spread=0.1)
         planner.walk(whole.part(0.0, turned), around, start=False, stop=False)
@@ -300,7 +300,7 @@ def go_along(
             planner.walk(after, second, start=False)
         case _:
             planner.walk(before, first, start=start)
-            planner.stand(random.uniform(0.1, 0.6))
+            planner.stand(before_setting_off(random))
             planner.walk(after, second)
 
 
@@ -321,6 +321,14 @@ def draw_style(
         idle_sway=idle_sway,
         knee_bends=knee_bends,
     )
+
+
+def before_setting_off(random: np.random.Generator) -> float:
+    """Draw for how long somebody stands who has somewhere to go, seconds: hardly at all.
+
+    Of clips in which people stand about first, models learn to stand about, whatever their target.
+    """
+    return random.uniform(0.0, 0.12)
 
 
 def any_heading(random: np.random.Generator) -> float:

@@ -1,5 +1,6 @@
 """The denoiser that sees its terrain, measured: how long it takes to learn, and how fast many candidates of it are rolled out."""
 
+import copy
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -57,7 +58,7 @@ def learn(folder: Path, device: torch.device, overrides: list[str]) -> tuple[flo
 
 
 def many_candidates(setting: Setting, threads: int | None = None, guided: bool = False) -> Action:
-    """Return rolling out candidates of a run's model up stairs, along a straight path that none reaches the end of.
+    """Return rolling out candidates of a run's averaged weights up stairs, along a straight path that none reaches the end of.
 
     Args:
         setting: the run.
@@ -68,7 +69,7 @@ def many_candidates(setting: Setting, threads: int | None = None, guided: bool =
     rollout: Rollout = make(pieces_of_option("generate", [], ["rollout"])["rollout"], Rollout, "rollout")
     rollout = replace(rollout, candidates=CANDIDATES, max_seconds=SECONDS, finish_distance=1e-3, guidance_scale=0.0)
     rollout = rollout if guided else replace(rollout, ground_guidance=None)
-    model, paths = _as_it_is(setting), paths_of([_path_up_stairs()], setting.device)
+    model, paths = _trained_model(setting), paths_of([_path_up_stairs()], setting.device)
     which = torch.zeros(CANDIDATES, dtype=torch.long, device=setting.device)
 
     def roll_out() -> None:
@@ -82,15 +83,17 @@ def many_candidates(setting: Setting, threads: int | None = None, guided: bool =
     return roll_out
 
 
-def _as_it_is(setting: Setting) -> TrainedModel:
-    sampler = setting.sampler
+def _trained_model(setting: Setting) -> TrainedModel:
+    sampler, state = setting.sampler, setting.state
+    model = copy.deepcopy(state.model).eval()
+    model.denoiser.load_state_dict(state.averaged.module.state_dict())
     sight = (sampler.grid, sampler.fps, sampler.relative_z_style, sampler.target)
-    return TrainedModel(Path("in memory"), setting.state.model.eval(), setting.state.model.features.character, *sight)
+    return TrainedModel(Path("in memory"), model, model.features.character, *sight)
 
 
 def _path_up_stairs() -> PlannedPath:
     cells = torch.arange(40)
-    heights = RISE * ((cells - 10) // 2).clamp(min=0)  # from the first node on, a step every other cell
+    heights = RISE * ((cells - 10) // 2).clamp(min=0)  # from the third node on, a step every other cell
     terrain = Heightfield(heights[:, None].expand(40, 20).clone(), torch.tensor([-4.0, -4.0]), 0.4)
     along = np.arange(0, 8, 0.4)
     nodes = np.stack([along, 0 * along, 0 * along], axis=1)

@@ -241,13 +241,13 @@ def fast(setting: Setting, turns: int) -> list[Row]:
     return [
         timed_row("training step of mdm_fast, fp32", steps["fp32"], own, parc=None, target=0.30),
         timed_row("training step of mdm_fast, bf16", steps["bf16"], own, parc=None, target=0.15),
-        timed_row(f"{many} of mdm_fast, a second of motion", motions["wide"], None, parc=None, target=10.0),
-        timed_row(f"{many} of the demo's model, one core", motions["demo"], None, parc=None, target=3.3),
+        timed_row(f"{many} of mdm_fast up stairs, a second of motion", motions["wide"], None, parc=None, target=10.0),
+        timed_row(f"{many} of the demo's model up stairs, one core", motions["demo"], None, parc=None, target=3.3),
     ]
 
 
 def learning(setting: Setting, turns: int) -> list[Row]:
-    """Measure, once, how long the demo's model takes to learn, and how fast what it has learnt is kept on stairs."""
+    """Measure, once, how long the demo's model takes to learn, and how fast candidates of what it has learnt go up stairs."""
     minutes, learnt = fast_denoiser.learn(Path(setting.settings.data_dir), setting.device, fast_denoiser.OF_THE_DEMO)
     actions = {"guided": fast_denoiser.many_candidates(learnt, threads=1, guided=True)}
     seconds = fast_denoiser.CANDIDATES * fast_denoiser.SECONDS
@@ -256,7 +256,7 @@ def learning(setting: Setting, turns: int) -> list[Row]:
     return [
         Row(what, minutes, None, "minutes"),
         timed_row(
-            f"{fast_denoiser.CANDIDATES} candidates of it with ground guidance, one core",
+            f"{fast_denoiser.CANDIDATES} candidates of it up stairs, with ground guidance, one core",
             guided,
             None,
             parc=None,

@@ -46,6 +46,13 @@ def test_the_classes_asked_for_are_there():
     assert {"standing", "walking", "running", "turning", "stairs", "blocks", "jumping"} <= set(MOTION_CLASSES)
 
 
+@pytest.mark.parametrize("name", sorted(set(MOTION_CLASSES) - {"standing", "turning"}))
+def test_who_has_somewhere_to_go_sets_off_at_once(name):
+    for clip in clips_of(name):
+        way = clip.root_pos[: round(0.6 * clip.fps)] - clip.root_pos[0]
+        assert way[:, :2].norm(dim=-1).max() > 0.04
+
+
 def test_standing_stays_and_moves_a_little():
     for clip in clips_of("standing"):
         assert (clip.root_pos - clip.root_pos[0]).norm(dim=-1).max() < 0.7

@@ -8,7 +8,7 @@ labels and the mirror image follow from the footsteps, and the name under which 
     def marching(random: np.random.Generator) -> Plan:
         route = straight_route(np.zeros(2), any_heading(random), length=4.0)
         planner = FootstepPlanner(terrain_along(random, [route]), route, first="left")
-        planner.stand(0.5)
+        planner.stand(0.25)
         planner.walk(route, Gait(step_length=0.7, step_time=0.5))
         planner.stand(0.5)
         return planner.plan(draw_style(random))
@@ -288,7 +288,7 @@ def follow(
 def go_along(
     random: np.random.Generator, planner: FootstepPlanner, route: Route, draw_gait: DrawGait, start: bool
 ) -> None:
-    """Go along a route at one pace or at two, or with a stop anywhere; `start` from standing, or go on."""
+    """Go along a route at one pace or at two, or with a short stop anywhere; `start` from standing, or go on."""
     first, second = draw_gait(random), draw_gait(random)
     place = random.uniform(0.3, 0.7) * route.length
     before, after = route.part(0.0, place), route.part(place, route.length)
@@ -324,9 +324,9 @@ def draw_style(
 
 
 def before_setting_off(random: np.random.Generator) -> float:
-    """Draw for how long somebody stands who has somewhere to go, seconds: hardly at all.
+    """Draw for how long somebody stands who has somewhere to go, seconds: hardly at all, at the start and on the way.
 
-    Of clips in which people stand about first, models learn to stand about, whatever their target.
+    Of clips in which people stand about, models learn to stand about, whatever their target.
     """
     return random.uniform(0.0, 0.12)
 

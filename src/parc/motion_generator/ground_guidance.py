@@ -23,6 +23,7 @@ from parc.terrain.signed_distance import signed_distance_below_ground
 
 LABELLED = 0.5  # contact label above which a body is meant to touch the ground
 ON_GROUND = 0.01  # metres above it to which a labelled body is brought
+FARTHEST_HELD = 0.05  # metres from where a prediction has a body to where it is held
 BESIDE = 0.03  # metres from a wall that a labelled body may touch instead
 WALL = 0.3  # metres from a body up to the top of what is a wall, and no step beside which feet stand
 
@@ -32,14 +33,15 @@ class GroundGuidance:
     """How predicted motions are moved to where the ground lets them be.
 
     Attributes:
-        steps: at most, each time that a motion is denoised.
+        steps: at most, each time that a motion is moved.
         share: of the way that a step makes, to first order.
         smoothing: frames before and after over which a step is spread, less and less, so that bodies do not jerk.
         tolerance: motions that are nowhere further in the ground (as `sideways` counts), nor with a labelled body within reach
             further over it, are left as they are, metres.
         sideways: how many times as far away air beside a body counts as air above it: a foot beside the edge of a step goes up
             rather than back.
-        reach: metres above the ground from which labelled bodies are brought down onto it; 0 leaves them in the air.
+        reach: metres above the ground from which labelled bodies are brought down onto it, and held where they stand, in motions
+            that are moved at all; 0 leaves them in the air.
     """
 
     steps: int
@@ -174,16 +176,17 @@ class GroundAround:
         out = self._out_of_ground(points, above < 0, terrains, which, guidance.sideways)
         # What is on its way out of a wall cannot stay where it is.
         pushed = self._of_bodies(out.gradient[..., :2].abs().sum(-1), "amax") > 0
+        stands = labelled & (self._of_bodies(above, "amin") < max(guidance.reach, ON_GROUND))
         return [
             out,
-            self._onto_ground(points, above, terrains, which, labelled, guidance.reach),
-            self._in_place(labelled & ~pushed, away),
+            self._onto_ground(points, above, terrains, which, stands),
+            self._in_place(stands & ~pushed, away),
         ]
 
     def _of_bodies(
         self, values: Float[Tensor, "batch frames points"], reduction: str
     ) -> Float[Tensor, "batch frames bodies"]:
-        """Return the least ("amin") or largest ("amax") value of each body's points; infinite, either way, of a body without."""
+        """Return the least ("amin") or largest ("amax") value of each body's points."""
         nothing = math.inf if reduction == "amin" else -math.inf
         start = values.new_full((*values.shape[:2], len(self.points_a_body)), nothing)
         return start.scatter_reduce(2, self.surface.bodies.expand_as(values), values, reduction)
@@ -204,9 +207,10 @@ class GroundAround:
     def _anchors(
         self, motion: Float[Tensor, "batch frames features"], goes_on: Bool[Tensor, " batch"]
     ) -> Float[Tensor, "batch frames bodies 2"]:
-        """Return x and y of where the middle of every body's surface is to be held while the body is labelled, metres.
+        """Return x and y of where the middle of every body's surface is to be held while the body stands, metres.
 
-        That is its mean place in a run of labelled frames, or its place in the last previous state if the run goes on from there.
+        That is its mean place in a run of labelled frames, or its place in the last previous state if the run goes on from there;
+        but no further than `FARTHEST_HELD` from where it is: a label that stays on from step to step means no one place.
         """
         body_pos, rotation, contacts = self._posed(motion)
         places = self.middles.placed_by_matrices(body_pos, rotation)[..., :2]
@@ -218,8 +222,9 @@ class GroundAround:
         sums, counts = (nothing.scatter_add(1, number, values) for values in (places * counted, counted))
         means = (sums / counts.clamp(min=1)).gather(1, number)
         last = slice(self.num_previous - 1, self.num_previous)
-        goes_on_from_it = labelled[:, last] & (run == run[:, last]) & goes_on[:, None, None]
-        return torch.where(goes_on_from_it[..., None], places[:, last], means)
+        goes_on_from_it = (run == run[:, last]) & goes_on[:, None, None]
+        away = torch.where(goes_on_from_it[..., None], places[:, last], means) - places
+        return places + away * (FARTHEST_HELD / away.norm(dim=-1, keepdim=True).clamp(min=FARTHEST_HELD))
 
     def _out_of_ground(
         self,
@@ -249,12 +254,11 @@ class GroundAround:
         above: Float[Tensor, "batch frames points"],
         terrains: Heightfields,
         which: Int[Tensor, " batch"],
-        labelled: Bool[Tensor, "batch frames bodies"],
-        reach: float,
+        stands: Bool[Tensor, "batch frames bodies"],
     ) -> Wish:
-        """Wish the lowest points of labelled bodies onto the ground straight below them, where that is within reach."""
+        """Wish the lowest points of bodies that are to stand onto the ground straight below them."""
         lowest, bodies = self._of_bodies(above, "amin"), self.surface.bodies
-        is_over = labelled & (lowest > ON_GROUND) & (lowest < reach)
+        is_over = stands & (lowest > ON_GROUND)
         is_over = is_over & ~self._touch_a_wall(is_over, points, terrains, which)
         height = (lowest - ON_GROUND).where(is_over, 0.0)
         # Of a flat sole, several are lowest.

@@ -285,7 +285,7 @@ class MDM(nn.Module):
         for timestep, next_timestep in transitions:
             with precision:
                 clean = self._predict(noisy, timestep, conditions, heightmap_embedding, guidance_scale).float()
-            # What is made of noise alone is a blur: moving it costs as much as moving the others, and makes no difference.
+            # The first prediction is a blur: moving it costs as much as moving the others, and rollouts are as good without.
             if ground_guidance is not None and timestep < timesteps - 1:
                 clean = ground.guided(ground_guidance, clean, conditions.heightmap, goes_on)
             clean = self.statistics.standardise(self.features.project(self.statistics.unstandardise(clean)))

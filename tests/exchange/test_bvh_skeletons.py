@@ -38,7 +38,7 @@ def fixed(kind):
 @pytest.fixture(scope="module")
 def walk(humanoid) -> MotionClip:
     """Two seconds of a walk over level ground."""
-    clip = make_clip(2, 1, humanoid, surface_points(humanoid))
+    clip = make_clip(2, 37, humanoid, surface_points(humanoid))
     return clip.with_frames(clip.frames.each(lambda values: values[60:120]))
 
 

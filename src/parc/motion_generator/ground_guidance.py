@@ -176,10 +176,11 @@ class GroundAround:
         out = self._out_of_ground(points, above < 0, terrains, which, guidance.sideways)
         # What is on its way out of a wall cannot stay where it is.
         pushed = self._of_bodies(out.gradient[..., :2].abs().sum(-1), "amax") > 0
-        stands = labelled & (self._of_bodies(above, "amin") < max(guidance.reach, ON_GROUND))
+        lowest = self._of_bodies(above, "amin")
+        stands = labelled & (lowest < max(guidance.reach, ON_GROUND))
         return [
             out,
-            self._onto_ground(points, above, terrains, which, stands),
+            self._onto_ground(points, above, lowest, terrains, which, stands),
             self._in_place(stands & ~pushed, away),
         ]
 
@@ -252,12 +253,13 @@ class GroundAround:
         self,
         points: Float[Tensor, "batch frames points 3"],
         above: Float[Tensor, "batch frames points"],
+        lowest: Float[Tensor, "batch frames bodies"],
         terrains: Heightfields,
         which: Int[Tensor, " batch"],
         stands: Bool[Tensor, "batch frames bodies"],
     ) -> Wish:
         """Wish the lowest points of bodies that are to stand onto the ground straight below them."""
-        lowest, bodies = self._of_bodies(above, "amin"), self.surface.bodies
+        bodies = self.surface.bodies
         is_over = stands & (lowest > ON_GROUND)
         is_over = is_over & ~self._touch_a_wall(is_over, points, terrains, which)
         height = (lowest - ON_GROUND).where(is_over, 0.0)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -281,13 +282,16 @@ class MDM(nn.Module):
             heightmap_embedding = self.denoiser.embed_heightmap(conditions.heightmap)
         # Guidance by the previous states gives them wherever it is asked for.
         goes_on = conditions.previous_clean | (guidance_scale is not None)
-        ground = GroundAround(self.features, self.statistics, self.surface, self.grid, self.num_previous)
+        guided = None
+        if ground_guidance is not None:
+            ground = GroundAround(self.features, self.statistics, self.surface, self.grid, self.num_previous)
+            guided = partial(ground.guided, ground_guidance)
         for timestep, next_timestep in transitions:
             with precision:
                 clean = self._predict(noisy, timestep, conditions, heightmap_embedding, guidance_scale).float()
             # The first prediction is a blur: moving it costs as much as moving the others, and rollouts are as good without.
-            if ground_guidance is not None and timestep < timesteps - 1:
-                clean = ground.guided(ground_guidance, clean, conditions.heightmap, goes_on)
+            if guided is not None and timestep < timesteps - 1:
+                clean = guided(clean, conditions.heightmap, goes_on)
             clean = self.statistics.standardise(self.features.project(self.statistics.unstandardise(clean)))
             if ddim_timesteps is None:
                 noisy = self.diffusion.ddpm_step(noisy, clean, timestep, self._noise(generators))

@@ -1,5 +1,6 @@
 """What is drawn of what a model is told is what it is told: heights where they are, the node it is sent to, frames before."""
 
+import dataclasses
 import math
 
 import pytest
@@ -29,7 +30,7 @@ trust(["walker"])
 @given(st.integers(0, 2**31), st.integers(0, 19), st.sampled_from(list(RelativeZStyle)))
 def test_heights_are_those_of_the_ground_below_points_around_the_character(humanoid, seed, frame, style):
     clip = random_clip(humanoid, seed, frames=20)
-    sees = what_the_model_sees(walker(humanoid, style), clip, frame, 7)
+    sees = what_the_model_sees(walker(humanoid, style), clip, frame, ROLLOUT)
     points = sees.heightmap.flatten(0, 1)
     # Where a point is on the edge of a cell, rounding decides which one it belongs to.
     share = ((points[:, :2] - clip.terrain.min_point) / clip.terrain.cell_size + 0.5).remainder(1)
@@ -45,7 +46,7 @@ def test_heights_further_than_is_told_are_shown_as_they_are_told(humanoid):
     clip = random_clip(humanoid)
     deep = Heightfield(torch.full((20, 24), -50.0), clip.terrain.min_point, clip.terrain.cell_size)
     clip = clip_of_motion("deep", clip.frames, PlannedPath(deep, torch.zeros(0, 3)), FPS)
-    sees = what_the_model_sees(walker(humanoid), clip, 4, 7)
+    sees = what_the_model_sees(walker(humanoid), clip, 4, ROLLOUT)
     torch.testing.assert_close(sees.heightmap[..., 2], (clip.root_pos[4, 2] - 3).expand(GRID.shape))
 
 
@@ -55,7 +56,7 @@ def test_it_is_what_the_rollout_tells_a_model_that_goes_on_from_there(humanoid):
     motions = ROLLOUT.roll_out(walker(humanoid), paths_of([planned]), torch.tensor([0]), generators(1))
     clip = clip_of_motion("walk", motions.frames_of(0), planned, FPS)
     frame = 30
-    sees = what_the_model_sees(walker(humanoid), clip, frame, ROLLOUT.nodes_ahead)
+    sees = what_the_model_sees(walker(humanoid), clip, frame, ROLLOUT)
     model = walker(humanoid)
     start = motions.frames.part(0, frame + 1)
     ROLLOUT.roll_out(model, paths_of([planned]), torch.tensor([0]), generators(1), start)
@@ -73,18 +74,18 @@ def test_near_the_end_the_target_is_the_last_node_and_the_first_frame_has_none_b
     planned = straight_path(2.0)
     motions = ROLLOUT.roll_out(walker(humanoid), paths_of([planned]), torch.tensor([0]), generators(1))
     clip = clip_of_motion("walk", motions.frames_of(0), planned, FPS)
-    last = what_the_model_sees(walker(humanoid), clip, clip.num_frames - 1, 7)
+    last = what_the_model_sees(walker(humanoid), clip, clip.num_frames - 1, ROLLOUT)
     assert last.target is not None and torch.equal(last.target, planned.nodes[-1])
-    first = what_the_model_sees(walker(humanoid), clip, 0, 2)
+    first = what_the_model_sees(walker(humanoid), clip, 0, dataclasses.replace(ROLLOUT, nodes_ahead=2))
     assert len(first.previous.root_pos) == 1 and first.target is not None
     assert float(first.target[0]) == pytest.approx(0.8)
     for frame in (-1, clip.num_frames):
         with pytest.raises(UserError, match="has no frame"):
-            what_the_model_sees(walker(humanoid), clip, frame, 7)
+            what_the_model_sees(walker(humanoid), clip, frame, ROLLOUT)
 
 
 def test_without_a_model_it_is_that_of_the_default_settings(humanoid):
     sight = default_sight()
     assert (sight.heightmap, sight.num_previous) == (GRID, 2)
-    sees = what_the_model_sees(sight, random_clip(humanoid), 5, 7)
+    sees = what_the_model_sees(sight, random_clip(humanoid), 5, ROLLOUT)
     assert sees.heightmap.shape == (*GRID.shape, 3) and math.isfinite(float(sees.heightmap.sum()))

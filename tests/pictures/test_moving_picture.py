@@ -17,7 +17,7 @@ from parc.pictures import moving_picture
 from parc.pictures.film import Film, frames_at, rate_of
 from parc.pictures.motion_scene import build_scene
 from parc.pictures.moving_picture import film_of_clip, film_of_clips, spread_over_classes
-from parc.pictures.moving_scene import NODES_AHEAD, target_of
+from parc.pictures.moving_scene import CORNER_HEIGHT, NODES_AHEAD, target_of
 from parc.pictures.palette import CONTACT, MOVING_POSE, PATH_NODES, TARGET, rgb
 from parc.pictures.shots import WIDEST_VIEW, shots_of
 
@@ -73,7 +73,8 @@ def test_the_target_is_as_many_nodes_ahead_as_in_a_rollout_and_at_most_the_last(
     nodes = torch.tensor([[1.0 + 0.4 * n, 4.6, 0.0] for n in range(14)])
     scene = build_scene(replace(clip, path_nodes=nodes), humanoid, 160, 100)
     nearest = 4  # x = 2.6
-    assert pieces_of_option("generate", [], ["rollout"])["rollout"]["nodes_ahead"] == NODES_AHEAD
+    rollout = pieces_of_option("generate", [], ["rollout"])["rollout"]
+    assert (rollout["nodes_ahead"], rollout["corner_height"]) == (NODES_AHEAD, CORNER_HEIGHT)
     for frame, node in ((0, nearest + NODES_AHEAD), (23, -1)):
         target = target_of(scene, frame)
         assert target is not None

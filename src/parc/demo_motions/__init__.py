@@ -9,7 +9,7 @@ What it is not: no motion capture (nobody ever moved like this, and the style of
 how good the method is: train on recorded clips for that.
 
 The way through the code: `motion_classes` (what the character does, one short function a class) uses `routes` (where it
-goes and the terrain there), `ways` (lines with corners, and how they are rounded) and `footsteps` (when and where each foot
-stands); `generator` makes a clip of that plan by means of `feet`, `pelvis`, `legs` and `upper_body`, checked by `promises`;
-`dataset` writes the set.
+goes and the terrain there), `ways` (lines with corners, and how they are rounded), `profiles` and `trenches` (the ground
+along a route and across it) and `footsteps` (when and where each foot stands); `generator` makes a clip of that plan by
+means of `feet`, `pelvis`, `legs` and `upper_body`, checked by `promises`; `dataset` writes the set.
 """

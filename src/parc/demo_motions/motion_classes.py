@@ -26,7 +26,9 @@ from jaxtyping import Float
 from parc.demo_motions.footsteps import FootstepPlanner, Gait
 from parc.demo_motions.gaits import careful_gait, running_gait, uneven_gait, walking_gait
 from parc.demo_motions.plan import SIDES, Plan, Side, Style
+from parc.demo_motions.profiles import edge_after, random_flights, random_steps, steps_at
 from parc.demo_motions.routes import CELL_SIZE, Profile, Route, straight_route, terrain_along, winding_route
+from parc.demo_motions.trenches import TrenchedWay, way_over_trenches
 from parc.demo_motions.ways import after_turn, random_way
 
 MakePlan = Callable[[np.random.Generator], Plan]
@@ -48,7 +50,7 @@ def motion_class(name: str) -> Callable[[MakePlan], MakePlan]:
 
 @motion_class("standing")
 def standing(random: np.random.Generator) -> Plan:
-    """Stand and shift the weight, look around, bend the knees, mostly before a step; sometimes step ahead, onto it too."""
+    """Stand and shift the weight, look around, bend the knees, mostly before a step; step ahead, onto it too, or jump up."""
     heading = any_heading(random)
     route = straight_route(ORIGIN, heading, length=random.uniform(0.25, 0.6))
     step = random.choice([-1, 1]) * random.uniform(0.12, 0.35) if random.random() < 0.8 else 0.0
@@ -56,8 +58,11 @@ def standing(random: np.random.Generator) -> Plan:
     terrain = terrain_along(random, [route], ground, anywhere=True)
     planner = FootstepPlanner(terrain, route, any_side(random), random.uniform(0.09, 0.15))
     planner.stand(random.uniform(2.0, 3.0))
-    if random.random() < 0.5:
+    steps_ahead = bool(random.random() < 0.5)
+    if steps_ahead:
         planner.walk(route, Gait(step_length=0.35))
+    if random.random() < 0.3:
+        planner.jump(route, route.length if steps_ahead else 0.0, random.uniform(0.25, 0.4))
     planner.stand(random.uniform(1.5, 3.5))
     bends = ((random.uniform(0.9, 1.4), random.uniform(0.05, 0.25)),) if random.random() < 0.7 else ()
     return planner.plan(draw_style(random, look_around=random.uniform(0.2, 0.4), idle_sway=0.02, knee_bends=bends))
@@ -156,15 +161,15 @@ def blocks(random: np.random.Generator) -> Plan:
 
 @motion_class("jumping")
 def jumping(random: np.random.Generator) -> Plan:
-    """Jump over a gap from standing, or leap over it while running."""
-    leap = bool(random.random() < 0.5)
+    """Leap over a gap from one foot onto the other, running or walking."""
+    runs = bool(random.random() < 0.5)
     gap = CELL_SIZE * int(random.integers(1, 4))
-    before = edge_after(int(random.integers(7, 11) if leap else random.integers(2, 5)))
-    length = before + gap + (4.0 if leap else random.uniform(1.0, 2.0))
+    before = edge_after(int(random.integers(7, 11) if runs else random.integers(2, 5)))
+    length = before + gap + (4.0 if runs else random.uniform(1.0, 2.0))
     route = straight_route(ORIGIN, along_cells(random), length)
-    landing = 0.0 if leap else random.uniform(-0.3, 0.2)
+    landing = 0.0 if runs else random.uniform(-0.3, 0.2)
     deep = -random.uniform(0.8, 2.0)
-    treads, rises = ((1.2, 3.0), LOW_STEPS) if leap else ((0.5, 1.2), (0.11, 0.25))
+    treads, rises = ((1.2, 3.0), LOW_STEPS) if runs else ((0.5, 1.2), (0.11, 0.25))
     here = random_steps(random, before - 0.3, treads, rises)
     there = random_steps(random, length - before - gap, treads, rises)
 
@@ -176,17 +181,10 @@ def jumping(random: np.random.Generator) -> Plan:
     planner = FootstepPlanner(terrain_along(random, [route], profile), route, any_side(random))
     planner.stand(before_setting_off(random))
     start, end = before - 0.22, before + gap + 0.22
-    if leap:
-        gait = running_gait(random)
-        planner.walk(route.part(0.0, start), gait, stop=False)
-        planner.leap(route, end, random.uniform(0.3, 0.36) + 0.05 * gap, gait)
-        planner.walk(route.part(end, length), gait, start=False)
-    else:
-        planner.walk(route.part(0.0, start), walking_gait(random))
-        planner.stand(0.2)
-        planner.jump(route, end, random.uniform(0.36, 0.44) + 0.05 * gap)
-        planner.stand(0.7)
-        planner.walk(route.part(end, length), walking_gait(random))
+    gait = running_gait(random) if runs else walking_gait(random)
+    planner.walk(route.part(0.0, start), gait, stop=False)
+    planner.leap(route, end, random.uniform(0.3, 0.36) + 0.05 * gap if runs else flight_over(random, end - start), gait)
+    planner.walk(route.part(end, length), gait, start=False)
     planner.stand(random.uniform(0.4, 0.7))
     return planner.plan(draw_style(random))
 
@@ -233,29 +231,40 @@ def ways_patches(random: np.random.Generator) -> Plan:
 
 @motion_class("ways_gaps")
 def ways_gaps(random: np.random.Generator) -> Plan:
-    """Go over one gap after the other, from plateau to plateau: over the narrowest in a stride, over others in a jump."""
-    count = int(random.integers(1, 3))
-    gaps = CELL_SIZE * random.integers(1, 4, size=count)
-    begins = edge_after(int(random.integers(1, 4))) + np.concatenate([[0.0], np.cumsum(gaps[:-1])])
-    begins += np.concatenate([[0.0], np.cumsum(CELL_SIZE * random.integers(2, 5, size=count - 1))])
-    deep = -random.uniform(0.8, 2.0)
-    edges = np.stack([begins, begins + gaps], axis=-1).ravel()
-    route = straight_route(ORIGIN, along_cells(random), float(edges[-1]) + random.uniform(0.6, 1.4))
-    ground = steps_at(edges, np.append(np.tile([0.0, deep], count), 0.0))
-    planner = FootstepPlanner(terrain_along(random, [route], ground), route, any_side(random))
+    """Walk over one gap or two, straight ahead."""
+    return leap_over(random, way_over_trenches(random, along_cells(random), at_an_angle=False))
+
+
+@motion_class("ways_gaps_askew")
+def ways_gaps_askew(random: np.random.Generator) -> Plan:
+    """Walk over one gap or two at an angle."""
+    return leap_over(random, way_over_trenches(random, along_cells(random), at_an_angle=True))
+
+
+def leap_over(random: np.random.Generator, way: TrenchedWay) -> Plan:
+    """Walk along a route and leap over each trench without a stop.
+
+    Nobody halts before the edge: of clips in which people do, models learn to halt there, and then to walk off it. When to
+    leap is told by the stride; when to jump from standing is told by nothing that a model is given.
+    """
+    planner = FootstepPlanner(way.terrain, way.route, any_side(random))
     planner.stand(before_setting_off(random))
-    place, margin = 0.0, random.uniform(0.18, 0.26)
-    for begin, gap in zip(begins.tolist(), gaps.tolist(), strict=True):
-        if gap < 1.5 * CELL_SIZE and random.random() < 0.5:
-            continue  # the stride that is on its way anyhow
-        planner.walk(route.part(place, begin - margin), uneven_gait(random))
-        planner.stand(random.uniform(0.0, 0.15))
-        place = begin + gap + margin
-        planner.jump(route, place, random.uniform(0.36, 0.44) + 0.05 * gap)
-        planner.stand(random.uniform(0.2, 0.5))
-    planner.walk(route.part(place, route.length), uneven_gait(random))
+    gait, place = uneven_gait(random), 0.0
+    for begin, end in zip(way.begins.tolist(), way.ends.tolist(), strict=True):
+        # At an angle, one foot is nearer to the edge than the other.
+        take_off = begin - random.uniform(0.14, 0.25) - 0.1 * way.slant
+        landing = end + random.uniform(0.15, 0.25) + 0.1 * way.slant
+        planner.walk(way.route.part(place, take_off), gait, start=place == 0.0, stop=False)
+        planner.leap(way.route, landing, flight_over(random, landing - take_off), gait)
+        place = landing
+    planner.walk(way.route.part(place, way.route.length), gait, start=False)
     planner.stand(random.uniform(0.3, 0.6))
     return planner.plan(draw_style(random))
+
+
+def flight_over(random: np.random.Generator, distance: float) -> float:
+    """Draw how long a leap of some metres from a walk takes, seconds."""
+    return 0.1 + 0.2 * distance * random.uniform(0.8, 1.0)
 
 
 def follow(
@@ -344,47 +353,3 @@ def along_cells(random: np.random.Generator) -> float:
 def any_side(random: np.random.Generator) -> Side:
     """Draw a foot."""
     return SIDES[int(random.integers(2))]
-
-
-def edge_after(cells: int) -> float:
-    """Return how far (metres) the edge beyond so many whole cells is from the start of a route along the cells."""
-    return (cells + 0.5) * CELL_SIZE
-
-
-def steps_at(edges: Float[np.ndarray, " edges"], heights: Float[np.ndarray, " levels"]) -> Profile:
-    """Return ground that changes at distances `edges` (metres) from one of `heights` (metres, one more) to the next."""
-    return lambda distance: heights[np.searchsorted(edges, distance)]
-
-
-def random_steps(
-    random: np.random.Generator, length: float, treads: tuple[float, float], rises: tuple[float, float] = (0.12, 0.42)
-) -> Profile:
-    """Return ground that steps up and down by random heights at random distances.
-
-    Args:
-        random: where every draw comes from.
-        length: of the route, metres.
-        treads: shortest and longest level part, metres.
-        rises: lowest and highest step, metres.
-    """
-    edges = np.cumsum(random.uniform(*treads, size=math.ceil(length / treads[0])))
-    edges -= edges[0] - random.uniform(0.4, 0.8)
-    edges = edges[edges < length - 0.3]
-    steps = random.choice([-1, 1], size=len(edges)) * random.uniform(*rises, size=len(edges))
-    return steps_at(edges, np.concatenate([[0.0], np.cumsum(steps)]))
-
-
-def random_flights(random: np.random.Generator, length: float) -> Profile:
-    """Return flights of stairs up and down, a step a cell, with landings, from anywhere to anywhere on `length` metres."""
-    edges: list[float] = []
-    steps: list[float] = []
-    place = random.uniform(0.4, 0.8)
-    while place < length - 0.3:
-        rise = random.choice([-1, 1]) * random.uniform(0.12, 0.26)
-        for _ in range(int(random.integers(2, 6))):
-            edges.append(place)
-            steps.append(rise)
-            place += CELL_SIZE
-        place += random.uniform(0.0, 0.6)
-    edges_on_way = [edge for edge in edges if edge < length - 0.3]
-    return steps_at(np.array(edges_on_way), np.concatenate([[0.0], np.cumsum(steps[: len(edges_on_way)])]))

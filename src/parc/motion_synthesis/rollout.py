@@ -20,7 +20,8 @@ from parc.motion_generator.ground_guidance import GroundGuidance
 from parc.motion_generator.trained_model import TrainedModel
 from parc.motion_synthesis.candidates import Candidates, Paths
 from parc.motion_synthesis.starts import BlankStart, end_of_clip, placed_on_paths
-from parc.motion_synthesis.surroundings import Surroundings, node_ahead, surroundings_at
+from parc.motion_synthesis.surroundings import Surroundings, surroundings_at
+from parc.terrain.node_ahead import node_ahead
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,9 @@ class Rollout:
             each of them where the model has no more.
         guidance_scale: s in s x0(previous states withheld) + (1 - s) x0(previous states given).
         new_frames: frames of each window that are kept; those beyond are thrown away and generated again from what is kept.
-        nodes_ahead: how many nodes after the nearest one the target is.
+        nodes_ahead: how many nodes after the nearest one the target is, at most.
+        corner_height: difference in height, metres, from which on ground beside the path is a corner beyond which no target is
+            (see `node_ahead`); None for targets `nodes_ahead` after the nearest, whatever lies between.
         finish_distance: of the middle of the feet from the last node, at which a motion has finished, metres.
         feet: the two bodies whose origins are meant.
         start: a clip whose last frames motions go on from, at the beginning of their path and looking along it; None for
@@ -54,7 +57,8 @@ class Rollout:
     feet: list[str]
     start: FilePath | None
     blank_start: BlankStart
-    ground_guidance: GroundGuidance | None = None  # as older configs were, which have no such key
+    ground_guidance: GroundGuidance | None = None  # as older configs were, which have no such keys
+    corner_height: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("candidates", "new_frames", "nodes_ahead"):
@@ -65,6 +69,8 @@ class Rollout:
         for name in ("max_seconds", "finish_distance"):
             if not 0 < getattr(self, name) < math.inf:
                 raise UserError(f"rollout.{name} is {getattr(self, name)}, expected a number above 0")
+        if self.corner_height is not None and not self.corner_height >= 0:
+            raise UserError(f"rollout.corner_height is {self.corner_height}, expected metres, 0 or more, or null")
         if not 0 <= self.guidance_scale <= 1:
             raise UserError(f"rollout.guidance_scale is {self.guidance_scale}, expected a share in 0..1")
         if not self.feet:
@@ -170,7 +176,7 @@ class Rollout:
     ) -> Frames:
         """Return windows whose first frames go on from previous ones (in the frames of the terrains)."""
         root_pos, root_rot = previous.root_pos[:, -1], previous.root_rot[:, -1]
-        node = node_ahead(paths, path, root_pos, self.nodes_ahead)
+        node = self.target_node(paths, path, root_pos)
         around = surroundings_at(model, paths, path, root_pos, root_rot, node)
         states = model.mdm.previous_states(frames_to_canonical(previous, around.origin, around.turn))
         return self._windows(model, around, states, True, self.guidance_scale, generators)
@@ -191,6 +197,13 @@ class Rollout:
         motion = model.mdm.generate(conditions, generators, timesteps, guidance_scale, self.ground_guidance)
         frames = Frames(motion.root_pos, motion.root_rot, motion.joint_rot, motion.contacts.clamp(0, 1))
         return frames_to_world(frames, around.origin, around.turn)
+
+    def target_node(
+        self, paths: Paths, path: Int[Tensor, " batch"], root_pos: Float[Tensor, "batch 3"]
+    ) -> Int[Tensor, " batch"]:
+        """Return the node of its path that each is to go to from a root position (in the frame of its terrain, metres)."""
+        nodes, last = paths.nodes[path], paths.num_nodes[path] - 1
+        return node_ahead(paths.terrains, path, nodes, last, root_pos[:, :2], self.nodes_ahead, self.corner_height)
 
     def have_arrived(
         self, character: Character, last: Frames, last_nodes: Float[Tensor, "batch 3"]

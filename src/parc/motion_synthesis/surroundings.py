@@ -56,14 +56,6 @@ class Surroundings:
     target: Float[Tensor, "batch 2"]
 
 
-def node_ahead(
-    paths: Paths, path: Int[Tensor, " batch"], root_pos: Float[Tensor, "batch 3"], ahead: int
-) -> Int[Tensor, " batch"]:
-    """Return the node some way after the one that is nearest to a root position (world, metres), or the last one."""
-    nearest = torch.linalg.norm(paths.nodes[path, :, :2] - root_pos[:, None, :2], dim=-1).argmin(1)
-    return torch.minimum(nearest + ahead, paths.num_nodes[path] - 1)
-
-
 def surroundings_at(
     sight: Sight,
     paths: Paths,

@@ -19,7 +19,8 @@ from parc.motion_generator.mdm_heightfield_contact_motion_sampler import (
     TargetSettings,
 )
 from parc.motion_synthesis.candidates import paths_of
-from parc.motion_synthesis.surroundings import Sight, node_ahead, surroundings_at
+from parc.motion_synthesis.rollout import Rollout
+from parc.motion_synthesis.surroundings import Sight, surroundings_at
 from parc.terrain.path_planner import PlannedPath
 
 
@@ -58,14 +59,14 @@ def default_sight() -> SightOfSettings:
     return SightOfSettings(sampler.heightmap, sampler.relative_z_style, sampler.target, sampler.num_previous_states)
 
 
-def what_the_model_sees(sight: Sight, clip: MotionClip, frame: int, nodes_ahead: int) -> WhatTheModelSees:
+def what_the_model_sees(sight: Sight, clip: MotionClip, frame: int, rollout: Rollout) -> WhatTheModelSees:
     """Return what a model would be told if it went on from a frame of a clip.
 
     Args:
         sight: a trained model, or `default_sight()`.
         clip: on its terrain; its path says where to go.
         frame: from 0.
-        nodes_ahead: of the path after the nearest one: the target (see `Rollout`).
+        rollout: says which node of the path is the target.
 
     Raises:
         UserError: the clip has no such frame.
@@ -76,7 +77,7 @@ def what_the_model_sees(sight: Sight, clip: MotionClip, frame: int, nodes_ahead:
     has_path = clip.path_nodes is not None and len(clip.path_nodes) > 0
     nodes = clip.path_nodes if clip.path_nodes is not None and has_path else root_pos
     paths, path = paths_of([PlannedPath(clip.terrain, nodes)]), torch.zeros(1, dtype=torch.long)
-    node = node_ahead(paths, path, root_pos, nodes_ahead)
+    node = rollout.target_node(paths, path, root_pos)
     around = surroundings_at(sight, paths, path, root_pos, root_rot, node)
     points = torch.cat([sight.heightmap.points(), around.heightmap[0, ..., None]], dim=-1)
     in_world = to_world(points.flatten(0, 1)[None], around.origin, around.turn)[0]

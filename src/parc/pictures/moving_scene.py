@@ -1,6 +1,7 @@
 """A motion frame by frame: what stands still looked at once for each shot, and the bodies before it."""
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int
 
 from parc.anim.character import Character
@@ -18,8 +19,11 @@ from parc.pictures.palette import MOVING_POSE, rgb
 from parc.pictures.posed_bodies import body_shapes, node_shapes, path_shapes, target_shapes
 from parc.pictures.ray_casting import Shapes, joined
 from parc.pictures.shots import AIR, Shot, shots_of
+from parc.terrain.heightfield import laid_end_to_end
+from parc.terrain.node_ahead import node_ahead
 
-NODES_AHEAD = 3  # of the path, after the nearest node: where rollouts are told to go by default
+# Where rollouts are told to go by default: so many nodes after the nearest one, but not beyond corners (metres).
+NODES_AHEAD, CORNER_HEIGHT = 4, 0.3
 AROUND = AIR * np.concatenate([np.eye(3), -np.eye(3)])
 
 
@@ -107,7 +111,9 @@ def target_of(scene: MotionScene, frame: int) -> Float[np.ndarray, " 3"] | None:
     """Return the node that a rollout would be told to go to at a frame; None where the clip has no path."""
     if scene.clip.path_nodes is None or not len(scene.clip.path_nodes):
         return None
-    nodes = scene.clip.path_nodes.double().numpy()
-    nearest = int(np.linalg.norm(nodes[:, :2] - scene.posed.positions[frame, 0, :2], axis=1).argmin())
-    target = nodes[min(nearest + NODES_AHEAD, len(nodes) - 1)]
-    return np.maximum(target, [-np.inf, -np.inf, scene.blocks.floor])  # not below where pits are cut off
+    nodes = scene.clip.path_nodes
+    place = torch.from_numpy(scene.posed.positions[frame, :1, :2]).to(nodes.dtype)
+    terrains, which, last = laid_end_to_end([scene.clip.terrain]), torch.zeros(1, dtype=torch.long), len(nodes) - 1
+    target = node_ahead(terrains, which, nodes[None], torch.tensor([last]), place, NODES_AHEAD, CORNER_HEIGHT)
+    # Not below where pits are cut off.
+    return np.maximum(nodes[int(target)].double().numpy(), [-np.inf, -np.inf, scene.blocks.floor])

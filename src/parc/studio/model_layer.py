@@ -3,6 +3,7 @@
 import numpy as np
 import viser
 
+from parc.motion_synthesis.rollout import Rollout
 from parc.motion_synthesis.surroundings import Sight
 from parc.motion_synthesis.what_the_model_sees import WhatTheModelSees, what_the_model_sees
 from parc.pictures.palette import EARLY_POSE, PATH_NODES, SERIES, rgb_bytes
@@ -23,11 +24,11 @@ class ModelLayer:
     Args:
         studio: whose frames are shown.
         sight: of the model.
-        nodes_ahead: of the path after the nearest one: the target.
+        rollout: says which node of a path is the target.
     """
 
-    def __init__(self, studio: Studio, sight: Sight, nodes_ahead: int) -> None:
-        self._studio, self._sight, self._nodes_ahead = studio, sight, nodes_ahead
+    def __init__(self, studio: Studio, sight: Sight, rollout: Rollout) -> None:
+        self._studio, self._sight, self._rollout = studio, sight, rollout
         self._is_shown = False
         self._base: viser.FrameHandle | None = None
         studio.on_frame.append(self._draw)
@@ -45,7 +46,7 @@ class ModelLayer:
         if not self._is_shown or not self._studio.scene.motions:
             return
         clip = self._studio.clip
-        seen = what_the_model_sees(self._sight, clip, min(frame, clip.num_frames - 1), self._nodes_ahead)
+        seen = what_the_model_sees(self._sight, clip, min(frame, clip.num_frames - 1), self._rollout)
         scene, offset = self._studio.server.scene, self._studio.scene.offsets[0]
         self._base = scene.add_frame(NAME, show_axes=False)
         place(self._base, offset)

@@ -115,7 +115,7 @@ def studio_with_panels(
     PlayPanel(studio)
     tools = Tools(studio)
     tabs = server.gui.add_tab_group()
-    sight = ModelLayer(studio, model or default_sight(), pieces.rollout.nodes_ahead)
+    sight = ModelLayer(studio, model or default_sight(), pieces.rollout)
     with tabs.add_tab("Watch"):
         WatchPanel(studio, pieces.rollout.feet, sight)
     with tabs.add_tab("Generate"):

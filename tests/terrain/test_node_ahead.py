@@ -14,10 +14,10 @@ BEND = [(0, 0), (1, 0), (2, 0), (3, 0), (3, 1), (3, 2), (3, 3)]  # cells: along 
 
 
 def looked_at(heights, cells, place, ahead=4, corner_height=0.3, last=None):
-    """The node that is looked at from a place in cells."""
+    """The node that is looked at from a place in cells, of a path whose nodes are at 0 m, wherever the ground is."""
     terrain = Heightfield(torch.as_tensor(heights, dtype=torch.float32), torch.zeros(2), CELL)
     xy = CELL * torch.tensor(cells, dtype=torch.float32)
-    nodes = torch.cat([xy, terrain.heights_at(xy)[:, None]], dim=1)[None]
+    nodes = torch.cat([xy, torch.zeros(len(cells), 1)], dim=1)[None]
     return int(
         node_ahead(
             laid_end_to_end([terrain]), torch.zeros(1, dtype=torch.long), nodes,
@@ -57,6 +57,12 @@ def test_steps_and_gaps_of_the_path_itself_are_looked_across():
     heights = level()
     heights[2:4] = -1.5  # a gap, with nodes in the air above it
     assert looked_at(heights, way, (0, 0)) == 4
+
+
+def test_what_lies_behind_a_corner_is_not_looked_at_though_it_can_be_seen():
+    heights = level()
+    heights[1, 1] = 1.0
+    assert looked_at(heights, [(0, 0), (2, 0), (2, 2), (3, 0)], (0, 0)) == 1
 
 
 def test_who_has_strayed_off_the_path_still_looks_at_the_next_node():

@@ -143,7 +143,7 @@ def test_feet_pass_each_other_without_crossing(motion_class):
         -apart[:, 0] * turn.sin() + apart[:, 1] * turn.cos(),
         apart[:, 0] * turn.cos() + apart[:, 1] * turn.sin(),
     )
-    assert beside[ahead.abs() < 0.25].min() > 0
+    assert beside[ahead.abs() < 0.25].min() > 0  # close where one swings past the other in a sharp corner, never across
 
 
 def test_a_sharp_bend_would_cross_the_feet_if_they_went_straight_on():

@@ -127,6 +127,22 @@ def test_targets_lie_nodes_ahead_of_the_nearest_and_round_corners(humanoid):
     assert any(conditions.target_direction[-1, 1] > 0.2 for conditions in model.mdm.denoiser.asked)
 
 
+def test_targets_do_not_lie_beyond_a_corner_where_one_is_to_be_kept_to(humanoid):
+    terrain = straight_path(1.0).terrain
+    heights = terrain.heights.clone()
+    heights[:40, 31:] = -2.0  # a pit inside the corner, which is at 4 m
+    terrain = dataclasses.replace(terrain, heights=heights)
+    along = np.arange(0, 4.01, 0.4)[:, None] * np.array([1.0, 0.0, 0.0])
+    nodes = np.concatenate([along, along[-1] + along[1:, [1, 0, 2]]])
+    for corner_height, looks_left in ((0.3, False), (None, True)):
+        model = walker(humanoid)
+        rollout = dataclasses.replace(ROLLOUT, max_seconds=2.0, corner_height=corner_height)
+        motions = roll_out(humanoid, [as_path(terrain, nodes)], [0], rollout, model=model)
+        assert 2.0 < motions.frames.root_pos[0, -1, 0] < 3.7
+        asked = [conditions.target_direction[-1, 1] for conditions in model.mdm.denoiser.asked]
+        assert (max(asked) > 0.05) == looks_left
+
+
 def test_heightmaps_are_those_around_the_motion_and_clamped(humanoid):
     model = walker(humanoid)
     planned = straight_path(4.0)
@@ -214,6 +230,7 @@ def test_settings_that_no_model_can_serve_are_one_line(humanoid):
         {"denoising_steps": 1},
         {"guidance_scale": 1.5},
         {"max_seconds": math.inf},
+        {"corner_height": -0.1},
         {"feet": []},
     ):
         with pytest.raises(UserError, match=rf"rollout\.{next(iter(changes))} is"):

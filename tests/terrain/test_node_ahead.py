@@ -59,6 +59,29 @@ def test_steps_and_gaps_of_the_path_itself_are_looked_across():
     assert looked_at(heights, way, (0, 0)) == 4
 
 
+def test_who_is_about_to_leap_looks_across_the_gap_though_the_nearest_node_is_over_it():
+    way = [(x, 0) for x in range(7)]
+    heights = level()
+    heights[2:4] = -1.5
+    assert looked_at(heights, way, (1.45, 0.9)) == 5
+
+
+def test_several_paths_over_several_terrains_are_looked_along_each_for_itself():
+    terrains, nodes, last, places = [], [], [], []
+    for walled, length, place in ((True, 7, (0, 0)), (False, 5, (1, 0)), (True, 4, (2, 0))):
+        heights = level()
+        heights[:3, 1:] = walled
+        terrains.append(Heightfield(torch.as_tensor(heights, dtype=torch.float32), torch.zeros(2), CELL))
+        padded = BEND[:length] + [BEND[length - 1]] * (7 - length)
+        nodes.append(torch.tensor([(CELL * x, CELL * y, 0.0) for x, y in padded]))
+        last.append(length - 1)
+        places.append([CELL * value for value in place])
+    found = node_ahead(
+        laid_end_to_end(terrains), torch.arange(3), torch.stack(nodes), torch.tensor(last), torch.tensor(places), 4, 0.3
+    )
+    assert found.tolist() == [3, 4, 3]
+
+
 def test_what_lies_behind_a_corner_is_not_looked_at_though_it_can_be_seen():
     heights = level()
     heights[1, 1] = 1.0

@@ -116,7 +116,7 @@ class FootstepPlanner:
         self._both_stand = 0.0
 
     def leap(self, route: Route, distance: float, flight: float, gait: Gait) -> None:
-        """While running, fly from one foot onto the other, `distance` metres along a route, in `flight` seconds."""
+        """Out of a walk or a run, fly from one foot onto the other, `distance` metres along a route, in `flight` seconds."""
         centre, heading = route.at(distance)
         self._step(self._place(self._next, centre, heading, gait.spread), flight + 0.24, flight)
 

@@ -19,7 +19,7 @@ from parc.demo_motions.legs import Leg, bend_leg, highest_hip, pull_within_reach
 from parc.demo_motions.motion_classes import MOTION_CLASSES
 from parc.demo_motions.pelvis import FPS, jumps, place_pelvis, smooth, within_reach
 from parc.demo_motions.plan import SIDES, InfeasibleError, Plan, Side
-from parc.demo_motions.promises import broken_promise, measure
+from parc.demo_motions.promises import FASTEST_END, LONGEST, SHORTEST, broken_promise, measure
 from parc.demo_motions.routes import ground_heights
 from parc.demo_motions.upper_body import Movement, swing_arm, turn_head, turn_pelvis, turn_torso, wander
 
@@ -66,6 +66,7 @@ def _first_good_clip(seed: int, number: int, character: Character, surface: Body
         random = np.random.default_rng([seed, number, draw])
         try:
             plan = make_plan(random)
+            _refuse_what_breaks_a_promise(plan)
             clip = clip_of_plan(plan, random, character, clip_name(number))
         except InfeasibleError as error:
             reasons[str(error)] += 1
@@ -78,6 +79,22 @@ def _first_good_clip(seed: int, number: int, character: Character, surface: Body
     raise RuntimeError(
         f"{clip_name(number)}, seed {seed}: no plan of {MOST_DRAWS} can be carried out ({dict(reasons)})"
     )
+
+
+def _refuse_what_breaks_a_promise(plan: Plan) -> None:
+    """Refuse a plan of which it is seen at once that its clip would be; most are, and carrying one out takes long.
+
+    Raises:
+        InfeasibleError: the clip would be too short or too long, or its root sets off or stops at once.
+    """
+    times = np.arange(int(plan.seconds * FPS) + 1) / FPS
+    if not SHORTEST <= len(times) / FPS <= LONGEST:
+        raise InfeasibleError(f"shorter than {SHORTEST:g} s or longer than {LONGEST:g} s")
+    pelvis, _ = place_pelvis(plan, times)
+    ends = np.linalg.norm(np.diff(pelvis[:, :2], axis=0)[[0, -1]], axis=1) * FPS
+    # Weight that shifts about, and hips that go back in a crouch, add a little to it, or take it away.
+    if ends.max() > FASTEST_END + 0.01:
+        raise InfeasibleError("a start or a stop that is not soft")
 
 
 @contextmanager

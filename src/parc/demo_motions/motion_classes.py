@@ -28,7 +28,7 @@ from parc.demo_motions.gaits import careful_gait, running_gait, uneven_gait, wal
 from parc.demo_motions.plan import SIDES, Plan, Side, Style
 from parc.demo_motions.profiles import edge_after, random_flights, random_steps, steps_at
 from parc.demo_motions.routes import CELL_SIZE, Profile, Route, straight_route, terrain_along, winding_route
-from parc.demo_motions.trenches import TrenchedWay, way_over_trenches
+from parc.demo_motions.trenches import DEPTHS, LANDINGS, WIDTHS, TrenchedWay, way_over_trenches
 from parc.demo_motions.ways import after_turn, random_way
 
 MakePlan = Callable[[np.random.Generator], Plan]
@@ -163,12 +163,12 @@ def blocks(random: np.random.Generator) -> Plan:
 def jumping(random: np.random.Generator) -> Plan:
     """Leap over a gap from one foot onto the other, running or walking."""
     runs = bool(random.random() < 0.5)
-    gap = CELL_SIZE * int(random.integers(1, 4))
+    gap = CELL_SIZE * int(random.integers(WIDTHS[0], WIDTHS[1] + 1))
     before = edge_after(int(random.integers(7, 11) if runs else random.integers(2, 5)))
     length = before + gap + (4.0 if runs else random.uniform(1.0, 2.0))
     route = straight_route(ORIGIN, along_cells(random), length)
-    landing = 0.0 if runs else random.uniform(-0.3, 0.2)
-    deep = -random.uniform(0.8, 2.0)
+    landing = 0.0 if runs else random.uniform(*LANDINGS)
+    deep = -random.uniform(*DEPTHS)
     treads, rises = ((1.2, 3.0), LOW_STEPS) if runs else ((0.5, 1.2), (0.11, 0.25))
     here = random_steps(random, before - 0.3, treads, rises)
     there = random_steps(random, length - before - gap, treads, rises)
@@ -250,11 +250,11 @@ def leap_over(random: np.random.Generator, way: TrenchedWay) -> Plan:
     planner = FootstepPlanner(way.terrain, way.route, any_side(random))
     planner.stand(before_setting_off(random))
     gait, place = uneven_gait(random), 0.0
-    for begin, end in zip(way.begins.tolist(), way.ends.tolist(), strict=True):
+    for number, (begin, end) in enumerate(zip(way.begins.tolist(), way.ends.tolist(), strict=True)):
         # At an angle, one foot is nearer to the edge than the other.
         take_off = begin - random.uniform(0.14, 0.25) - 0.1 * way.slant
         landing = end + random.uniform(0.15, 0.25) + 0.1 * way.slant
-        planner.walk(way.route.part(place, take_off), gait, start=place == 0.0, stop=False)
+        planner.walk(way.route.part(place, take_off), gait, start=number == 0, stop=False)
         planner.leap(way.route, landing, flight_over(random, landing - take_off), gait)
         place = landing
     planner.walk(way.route.part(place, way.route.length), gait, start=False)

@@ -1,4 +1,4 @@
-"""Ground along a route: how high it is at which distance. Edges lie between cells where a route goes along them."""
+"""Ground along a route: how high it is at which distance."""
 
 import math
 

@@ -11,10 +11,12 @@ from parc.demo_motions.profiles import edge_after
 from parc.demo_motions.routes import CELL_SIZE, Route, straight_route, terrain_along
 from parc.terrain.heightfield import Heightfield
 
-WIDEST = 3  # cells
-# The sharpest angle to the square way over a trench of one, two and three cells, degrees: so that nobody leaps over 1.25 m.
+WIDTHS = (1, 3)  # cells, least and most
+DEPTHS = (0.8, 2.0)  # metres below the lowest ground of the way, likewise
+LANDINGS = (-0.3, 0.2)  # metres that the ground beyond a trench is higher, likewise
+# The sharpest angle to the square way over a trench of one, two and three cells, degrees: so that none is over 1.25 m along
+# the way, nor met too obliquely for a foot.
 SHARPEST_ANGLES = (45.0, 34.0, 12.0)
-LANDINGS = (-0.3, 0.2)  # metres that the ground beyond a trench is higher, least and most
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class TrenchedWay:
 
 
 def way_over_trenches(random: np.random.Generator, axis: float, *, at_an_angle: bool) -> TrenchedWay:
-    """Draw one or two trenches, .4 to 1.2 m wide and .8 to 2 m deep, and a way over them.
+    """Draw one or two trenches, .4 to 1.2 m wide and .8 to 2 m below the lowest ground of the way, and a way over them.
 
     Args:
         random: where every draw comes from.
@@ -45,7 +47,7 @@ def way_over_trenches(random: np.random.Generator, axis: float, *, at_an_angle: 
         at_an_angle: whether the route deviates from it.
     """
     count = int(random.integers(1, 3))
-    widths = random.integers(1, WIDEST + 1, size=count)
+    widths = random.integers(WIDTHS[0], WIDTHS[1] + 1, size=count)
     plateaus = random.integers(2, 5, size=count - 1)
     begins = edge_after(int(random.integers(1, 5))) + CELL_SIZE * np.cumsum(np.append(0, widths[:-1] + plateaus))
     ends = begins + CELL_SIZE * widths
@@ -55,7 +57,7 @@ def way_over_trenches(random: np.random.Generator, axis: float, *, at_an_angle: 
     route = straight_route(np.zeros(2), axis + angle, length)
     level = terrain_along(random, [route])
     landings = [random.uniform(*LANDINGS) if random.random() < 0.6 else 0.0 for _ in widths]
-    terrain = _dug(level, axis, begins, ends, landings, depth=random.uniform(0.8, 2.0))
+    terrain = _dug(level, axis, begins, ends, landings, depth=random.uniform(*DEPTHS))
     return TrenchedWay(terrain, route, begins / math.cos(angle), ends / math.cos(angle), abs(math.tan(angle)))
 
 
@@ -67,7 +69,7 @@ def _dug(
     landings: list[float],
     depth: float,
 ) -> Heightfield:
-    """Return a terrain with trenches square to an axis through the origin, as deep as said below all of the way."""
+    """Return a terrain with trenches square to an axis through the origin, so deep below the lowest ground of the way."""
     rows, columns = (torch.arange(count) for count in level.heights.shape)
     x, y = (level.min_point[at] + CELL_SIZE * cells for at, cells in enumerate((rows, columns)))
     along = x[:, None] * math.cos(axis) + y * math.sin(axis)

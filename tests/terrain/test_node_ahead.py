@@ -63,7 +63,7 @@ def test_who_is_about_to_leap_looks_across_the_gap_though_the_nearest_node_is_ov
     askew = [(0, 0), (1, 0), (1.75, 1), (2.5, 2), (3.25, 3), (4, 4), (5, 4)]
     heights = level()
     heights[2:4] = -1.5
-    assert looked_at(heights, askew, (1.45, 0.9)) == 6
+    assert looked_at(heights, askew, (1.0, 0.9)) == 6
 
 
 def test_several_paths_over_several_terrains_are_looked_along_each_for_itself():

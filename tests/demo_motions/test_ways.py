@@ -131,8 +131,11 @@ def test_who_follows_a_way_faces_where_it_goes(motion_class):
     assert np.degrees(np.abs(np.arctan2(np.sin(off), np.cos(off)))[moving]).max() < 45
 
 
-@pytest.mark.parametrize("motion_class", [*WAYS, "running"])
-def test_feet_pass_each_other_without_crossing(motion_class):
+# On level ground somebody walks fast round a sharp corner: the feet pass each other closer there.
+@pytest.mark.parametrize(
+    ("motion_class", "apart_by"), [("ways_level", 0.0), ("ways_blocks", 0.03), ("ways_stairs", 0.03), ("running", 0.03)]
+)
+def test_feet_pass_each_other_without_crossing(motion_class, apart_by):
     character, _ = humanoid_and_surface()
     (seed,) = seeds_of_class(motion_class, 1)
     clip = clip_of_seed(seed)
@@ -143,7 +146,7 @@ def test_feet_pass_each_other_without_crossing(motion_class):
         -apart[:, 0] * turn.sin() + apart[:, 1] * turn.cos(),
         apart[:, 0] * turn.cos() + apart[:, 1] * turn.sin(),
     )
-    assert beside[ahead.abs() < 0.25].min() > 0  # close where one swings past the other in a sharp corner, never across
+    assert beside[ahead.abs() < 0.25].min() > apart_by  # metres
 
 
 def test_a_sharp_bend_would_cross_the_feet_if_they_went_straight_on():

@@ -87,7 +87,7 @@ def _refuse_what_breaks_a_promise(plan: Plan) -> None:
     Raises:
         InfeasibleError: the clip would be too short or too long, or its root sets off or stops at once.
     """
-    times = np.arange(int(plan.seconds * FPS) + 1) / FPS
+    times = _frame_times(plan)
     if not SHORTEST <= len(times) / FPS <= LONGEST:
         raise InfeasibleError(f"shorter than {SHORTEST:g} s or longer than {LONGEST:g} s")
     pelvis, _ = place_pelvis(plan, times)
@@ -95,6 +95,11 @@ def _refuse_what_breaks_a_promise(plan: Plan) -> None:
     # Weight that shifts about, and hips that go back in a crouch, add a little to it, or take it away.
     if ends.max() > FASTEST_END + 0.01:
         raise InfeasibleError("a start or a stop that is not soft")
+
+
+def _frame_times(plan: Plan) -> Float[np.ndarray, " frames"]:
+    """Return when the frames of a plan's clip are, seconds."""
+    return np.arange(int(plan.seconds * FPS) + 1) / FPS
 
 
 @contextmanager
@@ -120,7 +125,7 @@ def clip_of_plan(plan: Plan, random: np.random.Generator, character: Character, 
     Raises:
         InfeasibleError: the legs cannot do it.
     """
-    times = np.arange(int(plan.seconds * FPS) + 1) / FPS
+    times = _frame_times(plan)
     feet: Feet = {side: move_foot(plan, side, times) for side in SIDES}
     legs: Legs = {side: Leg.of(character, side) for side in SIDES}
     wanted, heading = place_pelvis(plan, times)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from parc.anim.surface_points import surface_points
 from parc.configuration.errors import UserError
 from parc.motion_generator.features import FeatureStatistics, Motion, MotionFeatures, RotationType
-from parc.motion_generator.ground_guidance import FARTHEST_HELD, ON_GROUND, GroundAround, GroundGuidance
+from parc.motion_generator.ground_guidance import BEYOND, FARTHEST_HELD, ON_GROUND, GroundAround, GroundGuidance
 from parc.motion_generator.local_heightmap import HeightmapGrid
 from parc.terrain.heightfield import on_one_grid
 from parc.terrain.signed_distance import signed_distance_below_ground
@@ -250,6 +250,25 @@ def test_a_step_is_spread_over_the_frames_around(humanoid):
     torch.testing.assert_close(change[0, 6], change[0, 5] * 2 / 3, atol=1e-6, rtol=1e-4)
 
 
+def test_a_share_of_each_step_is_made_again_with_the_next(humanoid):
+    ground = ground_around(humanoid)
+    features, _ = posed(ground, over=-0.12, bent=0.3)
+    first = ground.guided(ONE_STEP, features, level(), GOES_ON)
+    second = ground.guided(ONE_STEP, first, level(), GOES_ON)
+    twice = dataclasses.replace(ONE_STEP, steps=2, momentum=0.4)
+    expected = second + 0.4 * (first - features)
+    torch.testing.assert_close(ground.guided(twice, features, level(), GOES_ON), expected, atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize("kept", [4, 6, FRAMES])
+def test_frames_well_after_those_kept_stay_as_they_are(humanoid, kept):
+    ground = ground_around(humanoid)
+    features, _ = posed(ground, over=-0.12)
+    change = ground.guided(GUIDANCE, features, level(), GOES_ON, kept) - features
+    moved = change.abs().amax(-1)[0] > 0
+    assert moved.tolist() == [PREVIOUS <= frame < kept + BEYOND for frame in range(FRAMES)]
+
+
 def test_a_motion_leaves_its_previous_states_softly(humanoid):
     """They stay in the ground; the frames that follow come out of it little by little."""
     ground = ground_around(humanoid)
@@ -330,6 +349,8 @@ def test_each_motion_of_a_batch_is_moved_as_if_it_were_alone(humanoid):
         ({"steps": 0}, "steps is 0, expected at least 1"),
         ({"share": 0.0}, "share is 0.0, expected a share above 0, up to 1"),
         ({"share": 1.5}, "share is 1.5, expected a share above 0, up to 1"),
+        ({"momentum": 1.0}, "momentum is 1.0, expected a share from 0, below 1"),
+        ({"momentum": -0.1}, "momentum is -0.1, expected a share from 0, below 1"),
         ({"smoothing": -1}, "smoothing is -1, expected at least 0"),
         ({"tolerance": -0.1}, "tolerance is -0.1, expected at least 0"),
         ({"reach": -0.1}, "reach is -0.1, expected at least 0"),

@@ -233,13 +233,22 @@ def test_without_guidance_each_motion_is_denoised_once_a_step(make_model, monkey
 
 
 @pytest.mark.parametrize("timesteps", [None, [20, 10, 0]])
-def test_ground_guidance_moves_all_predictions_but_that_from_noise_alone(make_model, monkeypatch, timesteps):
-    moved = []
-    monkeypatch.setattr(GroundAround, "guided", lambda _, guidance, motion, *__: moved.append(guidance) or motion)
+def test_ground_guidance_moves_what_the_last_denoising_step_predicts(make_model, monkeypatch, timesteps):
+    """Once, and joints are where the moved bodies have them."""
+    asked = []
+
+    def bent(_, guidance, motion, heightmap, goes_on, kept):
+        asked.append((guidance, kept))
+        return motion + 0.3
+
+    monkeypatch.setattr(GroundAround, "guided", bent)
     guidance = GroundGuidance(steps=1, share=0.5, smoothing=0, tolerance=0.0, sideways=1.0, reach=0.0)
     model = make_model(diffusion_timesteps=21).eval()
-    model.generate(conditions(), streams(0), timesteps, ground_guidance=guidance)
-    assert moved == [guidance] * (len(timesteps or range(21)) - 1)
+    plain = model.generate(conditions(), streams(0), timesteps)
+    moved = model.generate(conditions(), streams(0), timesteps, ground_guidance=guidance, kept=9)
+    assert asked == [(guidance, 9)]
+    torch.testing.assert_close(moved.root_pos, plain.root_pos + 0.3 * model.std[:, :3], atol=1e-5, rtol=0)
+    torch.testing.assert_close(moved.joint_pos, model.features.posed(moved).joint_pos, atol=1e-5, rtol=0)
 
 
 def test_a_stride_that_does_not_start_at_the_last_timestep_is_refused(make_model):

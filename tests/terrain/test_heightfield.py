@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from parc.terrain.heightfield import Heightfield, laid_end_to_end, nearest_cells
+from parc.terrain.heightfield import Heightfield, laid_end_to_end, nearest_cell
 
 SIZES = st.tuples(st.integers(1, 12), st.integers(1, 12))
 
@@ -47,19 +47,17 @@ def test_points_beside_the_map_belong_to_its_border(point, cell):
 
 
 def test_borders_between_cells_go_to_the_even_one():
-    borders = torch.stack([torch.tensor([0.5, 1.5, 2.5, 3.5]), torch.zeros(4)], dim=1)
-    cells = nearest_cells(borders, torch.zeros(2), 1.0, torch.tensor([9, 9]))
-    assert cells[:, 0].tolist() == [0, 2, 2, 4]
+    assert nearest_cell(torch.tensor([0.5, 1.5, 2.5, 3.5]), torch.tensor(0.0), 1.0, 9).tolist() == [0, 2, 2, 4]
 
 
-def test_each_point_may_be_looked_up_in_a_terrain_of_its_own():
+def test_each_place_may_be_looked_up_in_a_terrain_of_its_own():
     generator = torch.Generator().manual_seed(0)
-    points = torch.randn(6, 40, 2, generator=generator) * 4
-    min_point, size = torch.randn(6, 1, 2, generator=generator), torch.rand(6, 1, 1, generator=generator) + 0.1
-    shape = torch.randint(1, 20, (6, 1, 2), generator=generator)
-    together = nearest_cells(points, min_point, size, shape)
+    places = torch.randn(6, 40, generator=generator) * 4
+    least, size = torch.randn(6, 1, generator=generator), torch.rand(6, 1, generator=generator) + 0.1
+    count = torch.randint(1, 20, (6, 1), generator=generator)
+    together = nearest_cell(places, least, size, count)
     for number in range(6):
-        alone = nearest_cells(points[number], min_point[number, 0], float(size[number]), shape[number, 0])
+        alone = nearest_cell(places[number], least[number, 0], float(size[number]), int(count[number]))
         assert torch.equal(together[number], alone)
 
 

@@ -153,6 +153,10 @@ class FeatureStatistics:
         """Undo `standardise`."""
         return features * self.std + self.mean
 
+    def of_first(self, frames: int) -> "FeatureStatistics":
+        """Return those of the first frames of a window."""
+        return FeatureStatistics(self.mean[:frames], self.std[:frames])
+
     def write(self, path: Path, windows: Settings) -> None:
         """Write `sampler_stats.txt`: YAML with nested lists `mean` and `std`, as PARC's, and what windows they are of.
 

@@ -1,8 +1,8 @@
-"""Guidance by the ground: while a motion is denoised, bodies are moved out of the ground, and labelled ones onto it.
+"""Guidance by the ground: the motions that a denoiser makes are moved out of the ground, and labelled bodies onto it.
 
-As in classifier guidance (Dhariwal and Nichol 2021), what a network was not told is said by a gradient while it denoises: here
-by that of how far a body is from where the ground lets it be. It moves what the network takes the motion for, and not the noise;
-so the next denoising step sees a foot on a step and not in it, and makes a whole of the motion.
+As in classifier guidance (Dhariwal and Nichol 2021), what a network was not told is said by a gradient: here by that of how far
+a body is from where the ground lets it be. It moves what the last denoising step predicts. The network sees it in the previous
+states of the next window, which goes on from a foot on a step and not in it.
 """
 
 import math
@@ -25,16 +25,18 @@ LABELLED = 0.5  # contact label above which a body is meant to touch the ground
 ON_GROUND = 0.01  # metres above it to which a labelled body is brought
 FARTHEST_HELD = 0.05  # metres from where a prediction has a body to where it is held
 BESIDE = 0.03  # metres from a wall that a labelled body may touch instead
+BEYOND = 2  # frames after those that are kept which are moved too: what these are about to step on counts as well
 WALL = 0.3  # metres from a body up to the top of what is a wall, and no step beside which feet stand
 
 
 @dataclass(frozen=True)
 class GroundGuidance:
-    """How predicted motions are moved to where the ground lets them be.
+    """How motions are moved to where the ground lets them be.
 
     Attributes:
-        steps: at most, each time that a motion is moved.
+        steps: at most.
         share: of the way that a step makes, to first order.
+        momentum: share of a step that is made again with the next one.
         smoothing: frames before and after over which a step is spread, less and less, so that bodies do not jerk.
         tolerance: motions that are nowhere further in the ground (as `sideways` counts), nor with a labelled body within reach
             further over it, are left as they are, metres.
@@ -50,10 +52,13 @@ class GroundGuidance:
     tolerance: float
     sideways: float
     reach: float
+    momentum: float = 0.0  # as older configs were, which have no such key
 
     def __post_init__(self) -> None:
         if not 0 < self.share <= 1:
             raise UserError(f"rollout.ground_guidance.share is {self.share}, expected a share above 0, up to 1")
+        if not 0 <= self.momentum < 1:
+            raise UserError(f"rollout.ground_guidance.momentum is {self.momentum}, expected a share from 0, below 1")
         for name, least in (("steps", 1), ("smoothing", 0), ("tolerance", 0), ("sideways", 1), ("reach", 0)):
             if not least <= getattr(self, name) < math.inf:
                 raise UserError(f"rollout.ground_guidance.{name} is {getattr(self, name)}, expected at least {least}")
@@ -61,17 +66,19 @@ class GroundGuidance:
 
 @dataclass(frozen=True)
 class Wish:
-    """What is wished of the surface points of motions.
+    """What is wished of some points of motions.
 
     Attributes:
-        energy: E, half the sum of the squares of how far points are from where they are wished, metres^2.
+        where: motion, frame and number of each point.
+        way: of each away from where it is wished: the gradient of E, half the sum of the squares of the distances, metres.
+        energy: E, metres^2.
         off: the largest of these distances, metres.
-        gradient: of E by the points, metres.
     """
 
+    where: tuple[Int[Tensor, " some"], Int[Tensor, " some"], Int[Tensor, " some"]]
+    way: Float[Tensor, "some 3"]
     energy: Float[Tensor, "batch frames"]
     off: Float[Tensor, "batch frames"]
-    gradient: Float[Tensor, "batch frames points 3"]
 
 
 class GroundAround:
@@ -96,7 +103,6 @@ class GroundAround:
         self.features = features
         self.statistics = statistics
         self.surface = surface
-        self.points_a_body = torch.bincount(surface.bodies).float()
         self.middles = surface.middles
         self.grid = grid
         self.num_previous = num_previous
@@ -107,6 +113,7 @@ class GroundAround:
         motion: Float[Tensor, "batch frames features"],
         heightmap: Float[Tensor, "batch rows columns"],
         goes_on: Bool[Tensor, " batch"],
+        kept: int | None = None,
     ) -> Float[Tensor, "batch frames features"]:
         """Return motions (standardised features) moved out of the ground, their labelled bodies onto it.
 
@@ -115,22 +122,25 @@ class GroundAround:
             motion: standardised features.
             heightmap: around each, canonical frame, metres.
             goes_on: which motions go on from previous states: their first frames stay as they are.
+            kept: how many frames are of use, the first ones; those that come more than `BEYOND` after them stay as they are.
+                None for all of them.
         """
-        free = torch.ones(motion.shape[:2], dtype=torch.bool, device=motion.device)
+        moved = motion.clone()
+        some = moved if kept is None else moved[:, : kept + BEYOND]
+        free = torch.ones(some.shape[:2], dtype=torch.bool, device=motion.device)
         free[:, : self.num_previous] = ~goes_on[:, None]
         low = heightmap.new_tensor([self.grid.min_x, self.grid.min_y])
         terrains = on_one_grid(heightmap, low, self.grid.spacing)
-        moved, going, anchors = (
-            motion.clone(),
-            torch.arange(len(motion), device=motion.device),
-            self._anchors(motion, goes_on),
-        )
+        going, anchors = torch.arange(len(motion), device=motion.device), self._anchors(some, goes_on)
+        last_step = torch.zeros_like(some)
         for _ in range(guidance.steps):
-            step, is_off = self._step(guidance, moved[going], terrains, going, anchors[going], free[going])
+            step, is_off = self._step(guidance, some[going], terrains, going, anchors[going], free[going])
             going = going[is_off]
             if len(going) == 0:
                 break
-            moved[going] += step[is_off]
+            # A heavy ball (Polyak 1964): what is not at its end after a step goes on the same way.
+            last_step[going] = step[is_off] + guidance.momentum * last_step[going]
+            some[going] += last_step[going]
         return moved
 
     def _step(
@@ -151,12 +161,16 @@ class GroundAround:
             features = motion.detach().requires_grad_()
             body_pos, rotation, contacts = self._posed(features)
             points = self.surface.placed_by_matrices(body_pos, rotation)
-            away = self.middles.placed_by_matrices(body_pos.detach(), rotation.detach())[..., :2] - anchors
-            wishes = self._wishes(guidance, points.detach(), terrains, which, contacts.detach() > LABELLED, away)
-            at_points = torch.stack([wish.gradient for wish in wishes]).sum(0)
-            (gradient,) = torch.autograd.grad(points, features, at_points)
-        energy = torch.stack([wish.energy for wish in wishes]).sum(0)
-        off = torch.stack([wish.off for wish in wishes]).amax(0).where(free, 0.0).amax(1)
+            middles = self.middles.placed_by_matrices(body_pos, rotation)
+        out, onto, stands = self._wishes(guidance, points.detach(), contacts.detach() > LABELLED, terrains, which)
+        ways = torch.zeros_like(points)
+        for wish in (out, onto):
+            ways[wish.where] = wish.way
+        # How far held bodies went is no reason to go on.
+        away = torch.where(stands[..., None], middles.detach()[..., :2] - anchors, 0.0)
+        (gradient,) = torch.autograd.grad([points, middles], features, [ways, F.pad(away, (0, 1))])
+        energy = out.energy + onto.energy + 0.5 * away.square().sum((-1, -2))
+        off = torch.maximum(out.off, onto.off).where(free, 0.0).amax(1)
         size = gradient.square().sum(-1)
         length = torch.where(free & (size > 0), guidance.share * 2 * energy / size.clamp(min=1e-6), 0.0)
         step = _spread(-gradient * length[..., None], guidance.smoothing) * free[..., None]
@@ -166,31 +180,23 @@ class GroundAround:
         self,
         guidance: GroundGuidance,
         points: Float[Tensor, "batch frames points 3"],
+        labelled: Bool[Tensor, "batch frames bodies"],
         terrains: Heightfields,
         which: Int[Tensor, " batch"],
-        labelled: Bool[Tensor, "batch frames bodies"],
-        away: Float[Tensor, "batch frames bodies 2"],
-    ) -> list[Wish]:
+    ) -> tuple[Wish, Wish, Bool[Tensor, "batch frames bodies"]]:
+        """Return what is wished of points in the ground, of those over it, and which bodies are to stay where they stand."""
         ground = terrains.heights_at(which, points[..., :2].flatten(1, 2)).unflatten(1, points.shape[1:3])
         above = points[..., 2] - ground
-        out = self._out_of_ground(points, above < 0, terrains, which, guidance.sideways)
-        # What is on its way out of a wall cannot stay where it is.
-        pushed = self._of_bodies(out.gradient[..., :2].abs().sum(-1), "amax") > 0
-        lowest = self._of_bodies(above, "amin")
+        out = self._out_of_ground(points, above, terrains, which, guidance.sideways)
+        start = above.new_full((*above.shape[:2], self.features.character.num_bodies), math.inf)
+        lowest = start.scatter_reduce(2, self.surface.bodies.expand_as(above), above, "amin")
         stands = labelled & (lowest < max(guidance.reach, ON_GROUND))
-        return [
-            out,
-            self._onto_ground(points, above, lowest, terrains, which, stands),
-            self._in_place(stands & ~pushed, away),
-        ]
-
-    def _of_bodies(
-        self, values: Float[Tensor, "batch frames points"], reduction: str
-    ) -> Float[Tensor, "batch frames bodies"]:
-        """Return the least ("amin") or largest ("amax") value of each body's points."""
-        nothing = math.inf if reduction == "amin" else -math.inf
-        start = values.new_full((*values.shape[:2], len(self.points_a_body)), nothing)
-        return start.scatter_reduce(2, self.surface.bodies.expand_as(values), values, reduction)
+        onto = self._onto_ground(points, above, lowest, stands, terrains, which)
+        # What is on its way out of a wall cannot stay where it is.
+        aside = (out.way[:, :2] != 0).any(-1)
+        motion, frame, point = (each[aside] for each in out.where)
+        stays = stands.index_put((motion, frame, self.surface.bodies[point]), torch.zeros_like(stands[0, 0, 0]))
+        return out, onto, stays
 
     def _posed(
         self, features: Float[Tensor, "batch frames features"]
@@ -200,7 +206,8 @@ class GroundAround:
         Float[Tensor, "batch frames bodies"],
     ]:
         """Return positions (metres), rotations and contact labels of all bodies."""
-        motion = self.features.decode(self.statistics.unstandardise(features))
+        statistics = self.statistics.of_first(features.shape[1])
+        motion = self.features.decode(statistics.unstandardise(features))
         pose = motion.root_pos, motion.root_rot, motion.joint_rot
         body_pos, body_rot = self.features.character.forward_kinematics(*pose)
         return body_pos, roma.unitquat_to_rotmat(body_rot), motion.contacts
@@ -230,7 +237,7 @@ class GroundAround:
     def _out_of_ground(
         self,
         points: Float[Tensor, "batch frames points 3"],
-        inside: Bool[Tensor, "batch frames points"],
+        above: Float[Tensor, "batch frames points"],
         terrains: Heightfields,
         which: Int[Tensor, " batch"],
         sideways: float,
@@ -239,35 +246,42 @@ class GroundAround:
         # Seen in a space that is stretched sideways, air above is nearer than it is.
         stretch = points.new_tensor([sideways, sideways, 1.0])
         half = self.grid.spacing / 2
-        lowest = points.new_tensor([self.grid.min_x - half, self.grid.min_y - half, -math.inf])
-        highest = points.new_tensor([self.grid.max_x + half, self.grid.max_y + half, math.inf])
-        sunk = (points[inside].clamp(lowest, highest) * stretch)[:, None].requires_grad_()
+        low = points.new_tensor([self.grid.min_x - half, self.grid.min_y - half, -math.inf])
+        high = points.new_tensor([self.grid.max_x + half, self.grid.max_y + half, math.inf])
+        motion, frame, point = (above < 0).nonzero().unbind(-1)
+        sunk = (points[motion, frame, point].clamp(low, high) * stretch)[:, None].requires_grad_()
         around = replace(terrains, min_point=terrains.min_point * sideways, cell_size=terrains.cell_size * sideways)
-        depth = -signed_distance_below_ground(sunk, around, which[inside.nonzero()[:, 0]])
-        (by_sunk,) = torch.autograd.grad(0.5 * depth.square().sum(), sunk)
-        depths, gradient = torch.zeros_like(points[..., 0]), torch.zeros_like(points)
-        depths[inside], gradient[inside] = depth.detach()[:, 0], by_sunk[:, 0] * stretch
-        return Wish(0.5 * depths.square().sum(-1), depths.amax(-1), gradient)
+        with torch.enable_grad():
+            depth = -signed_distance_below_ground(sunk, around, which[motion])
+            (by_sunk,) = torch.autograd.grad(0.5 * depth.square().sum(), sunk)
+        depths = depth.detach()[:, 0]
+        nothing = torch.zeros_like(above[..., 0])
+        energy = nothing.index_put((motion, frame), 0.5 * depths.square(), accumulate=True)
+        off = nothing.flatten().scatter_reduce(0, motion * above.shape[1] + frame, depths, "amax").view_as(nothing)
+        return Wish((motion, frame, point), by_sunk[:, 0] * stretch, energy, off)
 
     def _onto_ground(
         self,
         points: Float[Tensor, "batch frames points 3"],
         above: Float[Tensor, "batch frames points"],
         lowest: Float[Tensor, "batch frames bodies"],
+        stands: Bool[Tensor, "batch frames bodies"],
         terrains: Heightfields,
         which: Int[Tensor, " batch"],
-        stands: Bool[Tensor, "batch frames bodies"],
     ) -> Wish:
         """Wish the lowest points of bodies that are to stand onto the ground straight below them."""
-        bodies = self.surface.bodies
         is_over = stands & (lowest > ON_GROUND)
         is_over = is_over & ~self._touch_a_wall(is_over, points, terrains, which)
-        height = (lowest - ON_GROUND).where(is_over, 0.0)
+        motion, frame, point = self._points_of(is_over)
+        body = self.surface.bodies[point]
         # Of a flat sole, several are lowest.
-        is_lowest = (above <= lowest[..., bodies] + 1e-5).float()
-        share = is_lowest / torch.zeros_like(lowest).index_add(2, bodies, is_lowest)[..., bodies]
-        gradient = F.pad((height[..., bodies] * share)[..., None], (2, 0))
-        return Wish(0.5 * height.square().sum(-1), lowest.where(is_over, 0.0).amax(-1), gradient)
+        is_lowest = above[motion, frame, point] <= lowest[motion, frame, body] + 1e-5
+        motion, frame, point, body = (each[is_lowest] for each in (motion, frame, point, body))
+        counts = torch.zeros_like(lowest).index_put((motion, frame, body), lowest.new_ones(()), accumulate=True)
+        height = (lowest - ON_GROUND).where(is_over, 0.0)
+        down = (height / counts.clamp(min=1))[motion, frame, body]
+        off = lowest.where(is_over, 0.0).amax(-1)
+        return Wish((motion, frame, point), F.pad(down[:, None], (2, 0)), 0.5 * height.square().sum(-1), off)
 
     def _touch_a_wall(
         self,
@@ -277,23 +291,22 @@ class GroundAround:
         which: Int[Tensor, " batch"],
     ) -> Bool[Tensor, "batch frames bodies"]:
         """Say which of the bodies asked about have a wall beside them."""
-        of_asked = asked[..., self.surface.bodies]
-        some = points[of_asked]
+        motion, frame, point = self._points_of(asked)
+        some = points[motion, frame, point]
         sides = points.new_tensor([[BESIDE, 0.0], [-BESIDE, 0.0], [0.0, BESIDE], [0.0, -BESIDE]])
-        highest = terrains.heights_at(which[of_asked.nonzero()[:, 0]], some[:, None, :2] + sides).amax(1)
-        rises = torch.full_like(points[..., 0], -math.inf)
-        rises[of_asked] = highest - some[:, 2]
-        return self._of_bodies(rises, "amax") > WALL
+        highest = terrains.heights_at(which[motion], some[:, None, :2] + sides).amax(1)
+        touch = highest - some[:, 2] > WALL
+        motion, frame, point = motion[touch], frame[touch], point[touch]
+        return torch.zeros_like(asked).index_put(
+            (motion, frame, self.surface.bodies[point]), torch.ones_like(asked[0, 0, 0])
+        )
 
-    def _in_place(
-        self, held: Bool[Tensor, "batch frames bodies"], away: Float[Tensor, "batch frames bodies 2"]
-    ) -> Wish:
-        """Wish held bodies to where they are to stay along the ground, so that none slides."""
-        away = torch.where(held[..., None], away, 0.0)
-        bodies = self.surface.bodies
-        gradient = F.pad((away / self.points_a_body[:, None])[..., bodies, :], (0, 1))
-        # How far they went is no reason to go on.
-        return Wish(0.5 * away.square().sum((-1, -2)), torch.zeros_like(away[:, :, 0, 0]), gradient)
+    def _points_of(
+        self, chosen: Bool[Tensor, "batch frames bodies"]
+    ) -> tuple[Int[Tensor, " some"], Int[Tensor, " some"], Int[Tensor, " some"]]:
+        """Return motion, frame and number of each point of chosen bodies."""
+        motion, frame, point = chosen.index_select(-1, self.surface.bodies).nonzero().unbind(-1)
+        return motion, frame, point
 
 
 def _spread(steps: Float[Tensor, "batch frames features"], frames: int) -> Float[Tensor, "batch frames features"]:
@@ -302,8 +315,9 @@ def _spread(steps: Float[Tensor, "batch frames features"], frames: int) -> Float
     The frames before the first and after the last make the same step as these: none, of a motion that goes on from previous
     states, so that it leaves them softly.
     """
-    weights = 1 - torch.arange(-frames, frames + 1, device=steps.device).abs() / (frames + 1)
-    batch, count, _ = steps.shape
-    along_time = F.pad(steps.transpose(1, 2).reshape(-1, 1, count), (frames, frames), mode="replicate")
-    averaged = F.conv1d(along_time, (weights / weights.sum())[None, None])
-    return averaged.reshape(batch, -1, count).transpose(1, 2)
+    count = steps.shape[1]
+    offsets = torch.arange(-frames, frames + 1, device=steps.device)
+    weights = 1 - offsets.abs() / (frames + 1)
+    averaged_over = (torch.arange(count, device=steps.device)[:, None] + offsets).clamp(0, count - 1)
+    share = steps.new_zeros(count, count).scatter_add(1, averaged_over, (weights / weights.sum()).expand(count, -1))
+    return share @ steps

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from functools import partial
 from typing import Any
 
 import torch
@@ -235,9 +234,9 @@ class MDM(nn.Module):
 
     def previous_states(self, frames: Frames) -> Float[Tensor, "batch previous features"]:
         """Return previous states (canonical frame) as the denoiser is given them: standardised like a window's first frames."""
-        features = self.features.encode(self.features.posed(frames))
-        first = slice(0, self.num_previous)
-        return (features - self.mean[first]) / self.std[first]
+        return self.statistics.of_first(self.num_previous).standardise(
+            self.features.encode(self.features.posed(frames))
+        )
 
     @torch.no_grad()
     def generate(
@@ -247,6 +246,7 @@ class MDM(nn.Module):
         ddim_timesteps: list[int] | None = None,
         guidance_scale: float | None = None,
         ground_guidance: GroundGuidance | None = None,
+        kept: int | None = None,
         autocast: bool = False,
     ) -> Motion:
         """Generate a window for each of the conditions, starting from noise.
@@ -261,8 +261,10 @@ class MDM(nn.Module):
                 them.
             guidance_scale: s in s x0(previous states dropped) + (1 - s) x0(with clean previous states); None for the
                 conditions as they are.
-            ground_guidance: moves what each denoising step but the first predicts out of the ground of the conditions, and
-                labelled bodies onto it; None for motions as the denoiser makes them.
+            ground_guidance: moves the motions out of the ground of the conditions, and labelled bodies onto it; None for
+                motions as the denoiser makes them.
+            kept: how many frames of each motion are of use, the first ones: the ground guides no more than these need. None for
+                all of them.
             autocast: run the denoiser in bfloat16.
 
         Raises:
@@ -280,24 +282,23 @@ class MDM(nn.Module):
         precision = torch.autocast(noisy.device.type, torch.bfloat16, enabled=autocast)
         with precision:
             heightmap_embedding = self.denoiser.embed_heightmap(conditions.heightmap)
-        # Guidance by the previous states gives them wherever it is asked for.
-        goes_on = conditions.previous_clean | (guidance_scale is not None)
-        guided = None
-        if ground_guidance is not None:
-            ground = GroundAround(self.features, self.statistics, self.surface, self.grid, self.num_previous)
-            guided = partial(ground.guided, ground_guidance)
         for timestep, next_timestep in transitions:
             with precision:
                 clean = self._predict(noisy, timestep, conditions, heightmap_embedding, guidance_scale).float()
-            # The first prediction is a blur: moving it costs as much as moving the others, and rollouts are as good without.
-            if guided is not None and timestep < timesteps - 1:
-                clean = guided(clean, conditions.heightmap, goes_on)
-            clean = self.statistics.standardise(self.features.project(self.statistics.unstandardise(clean)))
+            clean = self._projected(clean)
             if ddim_timesteps is None:
                 noisy = self.diffusion.ddpm_step(noisy, clean, timestep, self._noise(generators))
             else:
                 noisy = self.diffusion.ddim_step(noisy, clean, timestep, next_timestep)
+        if ground_guidance is not None:
+            ground = GroundAround(self.features, self.statistics, self.surface, self.grid, self.num_previous)
+            # Guidance by the previous states gives them wherever it is asked for.
+            goes_on = conditions.previous_clean | (guidance_scale is not None)
+            noisy = self._projected(ground.guided(ground_guidance, noisy, conditions.heightmap, goes_on, kept))
         return self.features.decode(self.statistics.unstandardise(noisy))
+
+    def _projected(self, motion: Float[Tensor, "batch frames features"]) -> Float[Tensor, "batch frames features"]:
+        return self.statistics.standardise(self.features.project(self.statistics.unstandardise(motion)))
 
     def _noise(self, generators: Sequence[torch.Generator]) -> Float[Tensor, "batch frames features"]:
         size = self.mean.shape

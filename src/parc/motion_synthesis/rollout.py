@@ -43,8 +43,7 @@ class Rollout:
         start: a clip whose last frames motions go on from, at the beginning of their path and looking along it; None for
             motions that begin from noise.
         blank_start: where motions are that begin from noise.
-        ground_guidance: moves windows out of the ground while they are denoised, and labelled bodies onto it; None for windows as
-            the model makes them.
+        ground_guidance: moves windows out of the ground, and labelled bodies onto it; None for windows as the model makes them.
     """
 
     candidates: int
@@ -194,7 +193,8 @@ class Rollout:
         clean = given if previous_clean else ~given
         conditions = Conditions(around.heightmap, around.target, previous_states, given, given, given, clean)
         timesteps = spread_timesteps(model.mdm.diffusion.timesteps, self.denoising_steps)
-        motion = model.mdm.generate(conditions, generators, timesteps, guidance_scale, self.ground_guidance)
+        kept = model.num_previous + self.new_frames
+        motion = model.mdm.generate(conditions, generators, timesteps, guidance_scale, self.ground_guidance, kept)
         frames = Frames(motion.root_pos, motion.root_rot, motion.joint_rot, motion.contacts.clamp(0, 1))
         return frames_to_world(frames, around.origin, around.turn)
 

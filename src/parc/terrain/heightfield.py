@@ -24,14 +24,18 @@ class Heightfield:
 
     def cells_at(self, points: Float[Tensor, "*batch 2"]) -> Int[Tensor, "*batch 2"]:
         """Return the nearest cell of each x, y (world, metres); points beside the map belong to its border cells."""
-        return nearest_cells(
-            points, self.min_point, self.cell_size, torch.tensor(self.heights.shape, device=points.device)
-        )
+        return torch.stack(self._rows_and_columns(points), dim=-1)
+
+    def _rows_and_columns(self, points: Float[Tensor, "*batch 2"]) -> list[Int[Tensor, "*batch"]]:
+        return [
+            nearest_cell(points[..., axis], self.min_point[axis], self.cell_size, count)
+            for axis, count in enumerate(self.heights.shape)
+        ]
 
     def heights_at(self, points: Float[Tensor, "*batch 2"]) -> Float[Tensor, "*batch"]:
         """Return the height of the terrain (metres) at each x, y (world, metres)."""
-        cells = self.cells_at(points)
-        return self.heights[cells[..., 0], cells[..., 1]]
+        rows, columns = self._rows_and_columns(points)
+        return self.heights[rows, columns]
 
 
 def cropped(terrain: Heightfield, low: Float[Tensor, "2"], high: Float[Tensor, "2"]) -> Heightfield:
@@ -76,21 +80,31 @@ class Heightfields:
         self, which: Int[Tensor, " batch"], points: Float[Tensor, "batch points 2"]
     ) -> Int[Tensor, "batch points 2"]:
         """Return the nearest cell of each x, y (metres); points beside the map belong to its border cells."""
-        return nearest_cells(
-            points, self.min_point[which][:, None], self.cell_size[which][:, None, None], self.shape[which][:, None]
-        )
+        return torch.stack(self._rows_and_columns(which, points), dim=-1)
+
+    def _rows_and_columns(
+        self, which: Int[Tensor, " batch"], points: Float[Tensor, "batch points 2"]
+    ) -> list[Int[Tensor, "batch points"]]:
+        # One axis after the other: on a CPU, broadcasting over a last axis of two takes five times as long.
+        low, shape, size = self.min_point[which], self.shape[which], self.cell_size[which][:, None]
+        return [nearest_cell(points[..., axis], low[:, axis, None], size, shape[:, axis, None]) for axis in (0, 1)]
 
     def places_of(
         self, which: Int[Tensor, " batch"], cells: Int[Tensor, "batch points 2"]
     ) -> Int[Tensor, "batch points"]:
         """Return where cells of the terrains lie in `heights`."""
-        return self.first_cell[which][:, None] + cells[..., 0] * self.shape[which, 1][:, None] + cells[..., 1]
+        return self._places(which, *cells.unbind(-1))
+
+    def _places(
+        self, which: Int[Tensor, " batch"], rows: Int[Tensor, "batch points"], columns: Int[Tensor, "batch points"]
+    ) -> Int[Tensor, "batch points"]:
+        return self.first_cell[which][:, None] + rows * self.shape[which, 1][:, None] + columns
 
     def heights_at(
         self, which: Int[Tensor, " batch"], points: Float[Tensor, "batch points 2"]
     ) -> Float[Tensor, "batch points"]:
         """Return the height of the terrain (metres) at each x, y (metres)."""
-        return self.heights[self.places_of(which, self.cells_at(which, points))]
+        return self.heights[self._places(which, *self._rows_and_columns(which, points))]
 
     def to(self, device: torch.device) -> "Heightfields":
         """Return these terrains on `device`."""
@@ -133,19 +147,20 @@ def on_one_grid(
     )
 
 
-def nearest_cells(
-    points: Float[Tensor, "*batch 2"],
-    min_point: Float[Tensor, "*#batch 2"],
-    cell_size: float | Float[Tensor, "*#batch 1"],
-    shape: Int[Tensor, "*#batch 2"],
-) -> Int[Tensor, "*batch 2"]:
-    """Return the nearest cell of each point, for one heightfield or for one heightfield a point.
+def nearest_cell(
+    places: Float[Tensor, "*batch"],
+    least: Float[Tensor, "*#batch"],
+    cell_size: float | Float[Tensor, "*#batch"],
+    count: int | Int[Tensor, "*#batch"],
+) -> Int[Tensor, "*batch"]:
+    """Return the nearest cell of each place along one axis, for one heightfield or for one heightfield a place.
 
     Args:
-        points: x, y, metres.
-        min_point: centre of cell (0, 0), metres.
+        places: x or y, metres.
+        least: centre of the first cell, metres.
         cell_size: side of a cell, metres.
-        shape: number of cells along x and y; points beside the map are clamped to its border cells.
+        count: number of cells; places beside the map are clamped to its border cells.
     """
-    cells = torch.round((points - min_point) / cell_size).long()
-    return torch.minimum(cells.clamp(min=0), shape - 1)
+    # As floats, which is faster: maps have far fewer cells than floats tell apart.
+    cells = torch.round((places - least) / cell_size).clamp(min=0)
+    return cells.clamp(max=count - 1).long()

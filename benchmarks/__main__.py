@@ -23,6 +23,7 @@ PARTS = [
     "collision",
     "generation",
     "fast",
+    "compiling",
     "learning",
     "start",
     "film",

@@ -200,6 +200,12 @@ def test_as_many_random_streams_as_motions_are_asked_for(make_model, count):
         make_model().generate(conditions(), streams(0, count))
 
 
+def test_frames_that_are_kept_come_after_the_previous_states(make_model):
+    model = make_model()
+    with pytest.raises(ValueError, match="kept is 2, expected more than the 2 previous states"):
+        model.generate(conditions(), streams(0), kept=2)
+
+
 def test_generating_leaves_no_gradients_and_does_not_change_the_model(make_model):
     model = make_model().eval()
     before = {name: value.clone() for name, value in model.state_dict().items()}

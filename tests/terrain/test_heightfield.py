@@ -46,6 +46,16 @@ def test_points_beside_the_map_belong_to_its_border(point, cell):
     assert heightfield().cells_at(torch.tensor(point)).tolist() == list(cell)
 
 
+@pytest.mark.parametrize("shape", [(5, 7), (6, 8)])
+def test_what_is_no_number_has_some_cell_too(shape):
+    """A motion that diverges is to be found out by its numbers, not by an error deep inside."""
+    points = torch.tensor([[float("nan"), 3.0], [0.0, float("nan")], [float("inf"), float("-inf")]])
+    terrain = heightfield(shape)
+    assert terrain.cells_at(points).tolist() == [[0, 2], [2, 0], [shape[0] - 1, 0]]
+    together = laid_end_to_end([terrain, terrain]).heights_at(torch.tensor([1]), points[None])
+    assert torch.equal(together[0], terrain.heights_at(points))
+
+
 def test_borders_between_cells_go_to_the_even_one():
     assert nearest_cell(torch.tensor([0.5, 1.5, 2.5, 3.5]), torch.tensor(0.0), 1.0, 9).tolist() == [0, 2, 2, 4]
 

@@ -20,7 +20,7 @@ def test_who_generates_does_not_wait_for_torch_compile_to_load():
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are not told what to keep")
 def test_tensors_do_not_fetch_the_memory_anew_that_others_left():
     code = (
-        "import resource, torch; from parc.training.device import compute_deterministically; compute_deterministically(1)\n"
+        "import resource, torch; from parc.training.device import keep_freed_memory; keep_freed_memory()\n"
         "def faults(): return resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
         "def use(): torch.ones(2**20, requires_grad=True).exp().sin().sum().backward()\n"  # each of 4 MB: a thousand pages
         "use(); before = faults()\n"

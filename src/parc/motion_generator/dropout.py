@@ -19,7 +19,7 @@ def dropout(numbers: Float[Tensor, "*any"], share: float) -> Float[Tensor, "*any
         return numbers
     if numbers.device.type != "cpu":
         return F.dropout(numbers, share)
-    return numbers * _scale_of_kept(numbers, share)
+    return numbers * torch.ops.parc.scale_of_kept(numbers.detach(), share)
 
 
 class Dropout(nn.Module):
@@ -46,3 +46,14 @@ def _scale_of_kept(numbers: Tensor, share: float) -> Tensor:
     dropped = min(round(share * 2**_BITS), 2**_BITS - 1)
     kept = torch.ge(bits, dropped - 2 ** (_BITS - 1), out=torch.empty_like(numbers, requires_grad=False))
     return kept.mul_(2**_BITS / (2**_BITS - dropped))
+
+
+def _like(numbers: Tensor, share: float) -> Tensor:
+    return torch.empty_like(numbers)
+
+
+# As an operator, torch.compile calls it as it is, and does not cut what it compiles in two there. The tag says that it draws.
+_OPERATORS = torch.library.Library("parc", "FRAGMENT")
+_OPERATORS.define("scale_of_kept(Tensor numbers, float share) -> Tensor", tags=(torch.Tag.nondeterministic_seeded,))
+_OPERATORS.impl("scale_of_kept", _scale_of_kept, "CPU")
+torch.library.register_fake("parc::scale_of_kept", _like, lib=_OPERATORS)

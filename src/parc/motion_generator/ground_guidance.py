@@ -72,7 +72,7 @@ class Wish:
         where: motion, frame and number of each point.
         way: of each away from where it is wished: the gradient of E, half the sum of the squares of the distances, metres.
         energy: E, metres^2.
-        off: the largest of these distances, metres.
+        off: how far the farthest of these is in the ground or over it, metres.
     """
 
     where: tuple[Int[Tensor, " some"], Int[Tensor, " some"], Int[Tensor, " some"]]
@@ -122,8 +122,8 @@ class GroundAround:
             motion: standardised features.
             heightmap: around each, canonical frame, metres.
             goes_on: which motions go on from previous states: their first frames stay as they are.
-            kept: how many frames are of use, the first ones; those that come more than `BEYOND` after them stay as they are.
-                None for all of them.
+            kept: how many frames are of use, the first ones, previous states among them; those more than `BEYOND` after these
+                stay as they are. None for all of them.
         """
         moved = motion.clone()
         some = moved if kept is None else moved[:, : kept + BEYOND]

@@ -269,12 +269,14 @@ class MDM(nn.Module):
 
         Raises:
             UserError: the timesteps are no such list.
-            ValueError: there are more or fewer generators than conditions.
+            ValueError: there are more or fewer generators than conditions, or no frames after the previous states are kept.
         """
         if len(generators) != len(conditions.heightmap):
             raise ValueError(
                 f"{len(generators)} generators for {len(conditions.heightmap)} conditions, expected as many"
             )
+        if kept is not None and kept <= self.num_previous:
+            raise ValueError(f"kept is {kept}, expected more than the {self.num_previous} previous states")
         timesteps = self.diffusion.timesteps
         every = list(range(timesteps - 1, -1, -1))
         transitions = ddim_transitions(every if ddim_timesteps is None else ddim_timesteps, timesteps)

@@ -161,6 +161,5 @@ def nearest_cell(
         cell_size: side of a cell, metres.
         count: number of cells; places beside the map are clamped to its border cells.
     """
-    # As floats, which is faster: maps have far fewer cells than floats tell apart.
-    cells = torch.round((places - least) / cell_size).clamp(min=0)
-    return cells.clamp(max=count - 1).long()
+    # Large numbers are cut down as floats, of which there may be more than integers tell; what is no number goes to cell 0.
+    return torch.round((places - least) / cell_size).clamp(max=count - 1).long().clamp(min=0)

@@ -29,6 +29,7 @@ from parc.stages.progress import Progress, write_progress
 from parc.stages.randomness import seed_of
 from parc.stages.stopping import StopRequest
 from parc.training.batches import batch_at, batches
+from parc.training.compiling import compile_passes
 from parc.training.previews import Previews
 from parc.training.ranks import Ranks
 from parc.training.run_log import Display, WandbLogger
@@ -88,20 +89,26 @@ def run_loop(
 
     Raises:
         Interrupted: a signal came; the state is saved.
-        UserError: too many steps in a row were not finite, or a checkpoint cannot be written.
+        UserError: too many steps in a row were not finite, a checkpoint cannot be written, or torch cannot compile.
     """
-    model = state.model
+    model, steps = state.model, range(state.step, trainer.total_steps)
     if state.step == 0 and outputs:
         _measure_before(state, outputs)
     if outputs:
         outputs.previews.draw_newest(state.step // trainer.iters_per_epoch)  # which a stop may have cut short
     ranks.wait_for_first(state.step)
+    model.denoiser.train()
+    autocast = trainer.precision is Precision.BF16
+    if trainer.compile and steps:
+        windows, draws = batch_at(
+            state.step, seed=seed, sampler=sampler, model=model, batch_size=trainer.batch_size, ranks=ranks
+        )
+        compile_passes(model, windows.to(device), draws.to(device), autocast)
+        ranks.wait_for_all("parc/compiled")  # which may take one of them minutes longer than another
     network: nn.Module = DistributedDataParallel(model) if ranks.count > 1 else model
     weights = list(model.denoiser.parameters())
-    steps = range(state.step, trainer.total_steps)
     epoch_began = latest_saved = time.monotonic()
     steps_here = 0
-    model.denoiser.train()
     for windows, draws in batches(
         steps, seed=seed, sampler=sampler, model=model, batch_size=trainer.batch_size, ranks=ranks, device=device
     ):
@@ -109,7 +116,7 @@ def run_loop(
         learning_rate = trainer.learning_rate_at(state.step)
         for group in state.optimizer.param_groups:
             group["lr"] = learning_rate
-        terms = network(windows, draws, autocast=trainer.precision is Precision.BF16)
+        terms = network(windows, draws, autocast=autocast)
         terms.sum().backward()
         grad_norm = nn.utils.clip_grad_norm_(weights, trainer.max_grad_norm)
 

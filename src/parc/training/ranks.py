@@ -82,6 +82,21 @@ class Ranks:
             time.sleep(pause)
             pause = min(2 * pause, _LONGEST_LOOK)
 
+    def wait_for_all(self, what: str) -> None:
+        """Wait until all processes have done something that may take one of them far longer than another.
+
+        Args:
+            what: a name for it, of its own.
+
+        Raises:
+            UserError: they have not after `MEETING`.
+        """
+        if self.store is None:
+            return
+        with _naming_where(self):
+            self.store.set(f"{what}/{self.rank}", "yes")
+            _wait(self.store, [f"{what}/{rank}" for rank in range(self.count)], MEETING)
+
     def mean(self, values: Tensor) -> Tensor:
         """Return the mean of each value over all processes, the same on each."""
         if self.count > 1:

@@ -50,6 +50,7 @@ class TrainerSettings:
             from the first step on where they come from a previous run).
         precision: what the denoiser computes in.
         max_skipped_in_a_row: steps with a loss or gradient that is not finite are skipped; more in a row end the run.
+        compile: whether a step's forward and backward passes are compiled (see `compile_passes`).
     """
 
     batch_size: int
@@ -67,6 +68,7 @@ class TrainerSettings:
     ema_start_step: int
     precision: Precision
     max_skipped_in_a_row: int
+    compile: bool = False  # as older configs were, which have no such key
 
     def __post_init__(self) -> None:
         at_least_one = ["batch_size", "epochs", "iters_per_epoch", "epochs_per_checkpoint"]

@@ -195,7 +195,8 @@ class GroundAround:
         # What is on its way out of a wall cannot stay where it is.
         aside = (out.way[:, :2] != 0).any(-1)
         motion, frame, point = (each[aside] for each in out.where)
-        stays = stands.index_put((motion, frame, self.surface.bodies[point]), torch.zeros_like(stands[0, 0, 0]))
+        stays = stands.clone()
+        stays[motion, frame, self.surface.bodies[point]] = False
         return out, onto, stays
 
     def _posed(
@@ -296,10 +297,9 @@ class GroundAround:
         sides = points.new_tensor([[BESIDE, 0.0], [-BESIDE, 0.0], [0.0, BESIDE], [0.0, -BESIDE]])
         highest = terrains.heights_at(which[motion], some[:, None, :2] + sides).amax(1)
         touch = highest - some[:, 2] > WALL
-        motion, frame, point = motion[touch], frame[touch], point[touch]
-        return torch.zeros_like(asked).index_put(
-            (motion, frame, self.surface.bodies[point]), torch.ones_like(asked[0, 0, 0])
-        )
+        touched = torch.zeros_like(asked)
+        touched[motion[touch], frame[touch], self.surface.bodies[point[touch]]] = True
+        return touched
 
     def _points_of(
         self, chosen: Bool[Tensor, "batch frames bodies"]

@@ -94,8 +94,7 @@ class Ranks:
         if self.store is None:
             return
         with _naming_where(self):
-            self.store.set(f"{what}/{self.rank}", "yes")
-            _wait(self.store, [f"{what}/{rank}" for rank in range(self.count)], MEETING)
+            _words_of_all(self, self.store, what, "yes")
 
     def mean(self, values: Tensor) -> Tensor:
         """Return the mean of each value over all processes, the same on each."""
@@ -173,6 +172,19 @@ def _wait(store: dist.Store, keys: list[str], patience: datetime.timedelta) -> N
         pause = min(2 * pause, _LONGEST_LOOK)
 
 
+def _words_of_all(ranks: Ranks, store: dist.Store, about: str, word: str) -> list[str]:
+    """Leave word about something, wait so long as `MEETING` for that of all processes, and return them by rank.
+
+    Raises:
+        TimeoutError: not all are there.
+        RuntimeError: who serves the store has gone.
+    """
+    keys = [f"{about}/{rank}" for rank in range(ranks.count)]
+    store.set(keys[ranks.rank], word)
+    _wait(store, keys, MEETING)
+    return [store.get(key).decode() for key in keys]
+
+
 def await_others(ranks: Ranks, device: torch.device) -> None:
     """Wait until each process has read what rank 0 prepared: a cold disk may make that slow.
 
@@ -181,12 +193,9 @@ def await_others(ranks: Ranks, device: torch.device) -> None:
     """
     if ranks.store is None:
         return
-    keys = [f"{_READY}/{rank}" for rank in range(ranks.count)]
     with _naming_where(ranks):
-        ranks.store.set(keys[ranks.rank], _name_of(device))
-        _wait(ranks.store, keys, MEETING)
         first_of: dict[str, int] = {}
-        for rank, name in enumerate(ranks.store.get(key).decode() for key in keys):
+        for rank, name in enumerate(_words_of_all(ranks, ranks.store, _READY, _name_of(device))):
             if name and (other := first_of.setdefault(name, rank)) != rank:
                 raise UserError(
                     f"ranks {other} and {rank} would both compute on {name}; expected a GPU for each, so start as many "

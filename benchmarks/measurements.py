@@ -38,7 +38,6 @@ from parc.stages.randomness import generator_for
 from parc.stages.stage import read_run
 from parc.training.batches import batch_at
 from parc.training.compiling import compile_passes
-from parc.training.device import keep_freed_memory
 from parc.training.ranks import Ranks
 from parc.training.settings import TrainSettings
 from parc.training.trainer import Precision
@@ -52,14 +51,17 @@ DDIM_TIMESTEPS = [20, 15, 10, 5, 0]
 
 
 def yardstick(device: torch.device) -> Action:
-    """Return forward and backward of torch's own encoder of the paper's size, which anyone has."""
+    """Return forward and backward of torch's own encoder of the paper's size, which anyone has, as torch comes."""
     layer = nn.TransformerEncoderLayer(256, 8, 256, dropout=0.1, batch_first=True)
     encoder = nn.TransformerEncoder(layer, 4, enable_nested_tensor=False).to(device).train()
     tokens = torch.randn(64, 82, 256, device=device)
 
     def forward_and_backward() -> None:
+        products = torch.backends.mkldnn.matmul  # pyright: ignore[reportAttributeAccessIssue]
+        ours, products.fp32_precision = products.fp32_precision, "ieee"
         encoder(tokens).sum().backward()
         encoder.zero_grad()
+        products.fp32_precision = ours
 
     return forward_and_backward
 
@@ -279,7 +281,6 @@ def compiling(setting: Setting, turns: int) -> list[Row]:
 def learning(setting: Setting, turns: int) -> list[Row]:
     """Measure, once, how long the demo's model takes to learn, and how fast candidates of what it has learnt go up stairs."""
     minutes, learnt = fast_denoiser.learn(Path(setting.settings.data_dir), setting.device, fast_denoiser.OF_THE_DEMO)
-    keep_freed_memory()  # as who generates does
     actions = {"guided": fast_denoiser.many_candidates(learnt, threads=1, guided=True)}
     seconds = fast_denoiser.CANDIDATES * fast_denoiser.SECONDS
     guided = _of_each(in_turns(setting, actions, turns)[0]["guided"], seconds)

@@ -36,7 +36,7 @@ from parc.stages.log_file import logged_to
 from parc.stages.progress import Progress, write_progress
 from parc.stages.run_folder import lock_run_folder
 from parc.stages.stopping import StopRequest
-from parc.training.device import compute_deterministically, find_device, keep_freed_memory
+from parc.training.device import configure_torch, find_device
 from parc.training.ranks import find_ranks
 from parc.training.run_log import WandbLogger
 
@@ -97,8 +97,7 @@ def evaluate(settings: EvaluateSettings) -> None:
     """
     settings.refuse_processes(find_ranks().count)
     refuse_missing(Path(settings.of))
-    compute_deterministically(settings.threads)
-    keep_freed_memory()
+    configure_torch(settings.threads)
     with StopRequest() as stop, lock_run_folder(settings.folder), logged_to(settings.folder / LOG_FILE):
         with stop.at_once(f"before the first motion, nothing is lost; to go on: {continue_command()}"):
             subject = evaluated(settings)

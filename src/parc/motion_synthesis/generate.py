@@ -29,7 +29,7 @@ from parc.stages.iteration import command_that_makes
 from parc.stages.log_file import logged_to
 from parc.stages.run_folder import lock_run_folder
 from parc.stages.stopping import StopRequest
-from parc.training.device import compute_deterministically, find_device, keep_freed_memory
+from parc.training.device import configure_torch, find_device
 from parc.training.ranks import find_ranks
 
 log = logging.getLogger(__name__)
@@ -43,8 +43,7 @@ def generate(settings: GenerateSettings) -> None:
         Interrupted: a signal came; groups of motions that are done are saved, and the same settings make the others.
     """
     settings.refuse_processes(find_ranks().count)
-    compute_deterministically(settings.threads)
-    keep_freed_memory()
+    configure_torch(settings.threads)
     with StopRequest() as stop, lock_run_folder(settings.folder), logged_to(settings.folder / LOG_FILE):
         with stop.at_once(f"before the first motion, nothing is lost; to go on: {continue_command()}"):
             model = model_of(settings)

@@ -20,7 +20,7 @@ from parc.stages.metrics import Metrics
 from parc.stages.randomness import seed_of
 from parc.stages.run_folder import lock_run_folder
 from parc.stages.stopping import StopRequest
-from parc.training.device import compute_deterministically, find_device
+from parc.training.device import configure_torch, find_device
 from parc.training.loop import Outputs, run_loop, save_final
 from parc.training.previews import Previews
 from parc.training.ranks import (
@@ -51,7 +51,7 @@ def train(settings: TrainSettings) -> None:
     ranks = find_ranks()
     settings.refuse_processes(ranks.count)
     device = find_device(settings.device, ranks)
-    compute_deterministically(settings.threads)
+    configure_torch(settings.threads)
     with StopRequest() as stop, _run_folder(settings, ranks), naming_lost_ranks(ranks):
         with stop.at_once(f"before the first step, nothing is lost; to resume: {continue_command()}"):
             character = settings.character.read()

@@ -57,11 +57,11 @@ def yardstick(device: torch.device) -> Action:
     tokens = torch.randn(64, 82, 256, device=device)
 
     def forward_and_backward() -> None:
-        products = torch.backends.mkldnn.matmul  # pyright: ignore[reportAttributeAccessIssue]
-        ours, products.fp32_precision = products.fp32_precision, "ieee"
+        ours = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision("highest")
         encoder(tokens).sum().backward()
         encoder.zero_grad()
-        products.fp32_precision = ours
+        torch.set_float32_matmul_precision(ours)
 
     return forward_and_backward
 

@@ -74,7 +74,7 @@ def draw_windows(sampler: MDMHeightfieldContactMotionSampler, step: int, batch: 
 def paper_setting(folder: Path, device: torch.device, *overrides: str) -> Setting:
     """Make the pieces of the paper's run, or of another one that overrides choose, as `train` does."""
     settings = paper_settings(folder, f"device={device}", *overrides)
-    configure_torch(settings.threads)
+    configure_torch(device, settings.threads)
     character = settings.character.read()
     sampler = settings.sampler.make()
     sampler.prepare(settings.dataset.entries(), settings.dataset.limits, character)

@@ -97,7 +97,7 @@ def evaluate(settings: EvaluateSettings) -> None:
     """
     settings.refuse_processes(find_ranks().count)
     refuse_missing(Path(settings.of))
-    configure_torch(settings.threads)
+    configure_torch(find_device(settings.device, find_ranks()), settings.threads)
     with StopRequest() as stop, lock_run_folder(settings.folder), logged_to(settings.folder / LOG_FILE):
         with stop.at_once(f"before the first motion, nothing is lost; to go on: {continue_command()}"):
             subject = evaluated(settings)

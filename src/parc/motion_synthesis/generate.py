@@ -43,7 +43,7 @@ def generate(settings: GenerateSettings) -> None:
         Interrupted: a signal came; groups of motions that are done are saved, and the same settings make the others.
     """
     settings.refuse_processes(find_ranks().count)
-    configure_torch(settings.threads)
+    configure_torch(find_device(settings.device, find_ranks()), settings.threads)
     with StopRequest() as stop, lock_run_folder(settings.folder), logged_to(settings.folder / LOG_FILE):
         with stop.at_once(f"before the first motion, nothing is lost; to go on: {continue_command()}"):
             model = model_of(settings)

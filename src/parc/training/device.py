@@ -47,16 +47,32 @@ def find_device(name: str, ranks: Ranks) -> torch.device:
     return torch.device("cuda", number)
 
 
-def configure_torch(threads: int | None) -> None:
-    """Make every computation of this process give the same numbers each time, on so many CPU threads (None: all cores)."""
+def configure_torch(
+    device: torch.device, threads: int | None, *, deterministic: bool = True, tf32: bool = False
+) -> None:
+    """Say how this process computes.
+
+    Args:
+        device: that computes.
+        threads: of the CPU; None for all cores.
+        deterministic: every computation gives the same numbers each time; otherwise a GPU may add them up in any order.
+        tf32: a GPU rounds what it multiplies to 10 bits (TensorFloat-32); otherwise it keeps the 23 bits of single precision,
+            in convolutions too, where torch would round.
+    """
     if threads is not None:
         torch.set_num_threads(threads)
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.set_deterministic_debug_mode("warn")  # use_deterministic_algorithms loads all of torch.compile for it
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    # use_deterministic_algorithms loads all of torch.compile for it
+    torch.set_deterministic_debug_mode("warn" if deterministic else "default")
     # Filling fresh memory costs time, and no computation here reads what it has not written.
     torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]
-    _keep_freed_memory()
-    _multiply_by_onednn()
+    if device.type == "cpu":
+        _keep_freed_memory()
+        _multiply_by_onednn()
+    else:
+        torch.set_float32_matmul_precision("high" if tf32 else "highest")
+        torch.backends.cudnn.allow_tf32 = tf32
 
 
 def _keep_freed_memory() -> None:
@@ -77,8 +93,7 @@ def _multiply_by_onednn() -> None:
     Torch leaves them to MKL, which takes twice as long on AMD's CPUs. It hands them to oneDNN only where rounding to bfloat16
     is allowed, and only CPUs with instructions for such products (AMX) do round: these stay with MKL.
     """
-    products = torch.backends.mkldnn.matmul  # pyright: ignore[reportAttributeAccessIssue]
-    products.fp32_precision = "bf16"
+    torch.set_float32_matmul_precision("medium")
     numbers = torch.arange(2.0**16).reshape(256, 256)  # bfloat16 has no whole numbers above 256 but for some
     if not torch.equal(numbers @ torch.eye(256), numbers):
-        products.fp32_precision = "ieee"
+        torch.set_float32_matmul_precision("highest")

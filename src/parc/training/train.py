@@ -36,6 +36,7 @@ from parc.training.run_log import Display, WandbLogger, heldout_before_and_after
 from parc.training.settings import CONFIG_FILE, LOG_FILE, TrainSettings
 from parc.training.starting import Start, find_start, find_statistics, refuse_other_clips
 from parc.training.state import TrainingState
+from parc.training.trainer import Precision
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +52,8 @@ def train(settings: TrainSettings) -> None:
     ranks = find_ranks()
     settings.refuse_processes(ranks.count)
     device = find_device(settings.device, ranks)
-    configure_torch(settings.threads)
+    tf32 = trainer.precision is Precision.TF32
+    configure_torch(device, settings.threads, deterministic=trainer.deterministic, tf32=tf32)
     with StopRequest() as stop, _run_folder(settings, ranks), naming_lost_ranks(ranks):
         with stop.at_once(f"before the first step, nothing is lost; to resume: {continue_command()}"):
             character = settings.character.read()

@@ -20,9 +20,13 @@ class LearningRateSchedule(str, Enum):
 
 
 class Precision(str, Enum):
-    """What the denoiser computes in; losses, weights and the optimiser stay in single precision."""
+    """What is multiplied in; weights and the optimiser stay in single precision.
+
+    TF32: as FP32, but GPUs round what they multiply to 10 bits. BF16: the denoiser computes in bfloat16, and nothing else.
+    """
 
     FP32 = "fp32"
+    TF32 = "tf32"
     BF16 = "bf16"
 
 
@@ -48,7 +52,8 @@ class TrainerSettings:
         ema_decay: share of the averaged weights that stays at each step.
         ema_start_step: the first step whose weights are averaged, counting from 1; before it they are copied (but averaged
             from the first step on where they come from a previous run).
-        precision: what the denoiser computes in.
+        precision: what is multiplied in.
+        deterministic: whether a run that is repeated, or resumed, gives the same numbers on a GPU too (see `configure_torch`).
         max_skipped_in_a_row: steps with a loss or gradient that is not finite are skipped; more in a row end the run.
         compile: whether a step's forward and backward passes are compiled (see `compile_passes`).
     """
@@ -68,7 +73,8 @@ class TrainerSettings:
     ema_start_step: int
     precision: Precision
     max_skipped_in_a_row: int
-    compile: bool = False  # as older configs were, which have no such key
+    compile: bool = False  # as older configs were, which have no such keys
+    deterministic: bool = True
 
     def __post_init__(self) -> None:
         at_least_one = ["batch_size", "epochs", "iters_per_epoch", "epochs_per_checkpoint"]

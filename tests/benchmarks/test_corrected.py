@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from benchmarks.corrected import by_clip, by_measure
 from parc.physics.corrected import Corrected, CorrectedClip
 from parc.physics.correction import Status
@@ -68,6 +70,7 @@ def test_each_clip_has_a_line_that_says_what_became_of_it_in_each_run():
     assert ["failed", "failed", "physical"] in lines
 
 
+@pytest.mark.slow
 def test_runs_are_read_from_their_folders_and_other_folders_refused(tmp_path):
     Corrected(RUN).write(tmp_path)
 

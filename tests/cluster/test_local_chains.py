@@ -39,6 +39,7 @@ def previous_run(iteration: str, data: str = "data") -> str | None:
     return config["iteration"]["previous_run"]
 
 
+@pytest.mark.slow
 def test_iterations_without_a_file_go_on_from_the_one_before(workplace, monkeypatch):
     monkeypatch.setattr(local, "_run_job", forked_jobs.run_job)
     run_chain(["iterations=[iter1,iter2,polish]", *CHAIN])
@@ -81,6 +82,7 @@ def test_a_round_trains_generates_corrects_and_trains_on_what_was_corrected(work
     assert "the chain is finished" in caplog.text
 
 
+@pytest.mark.slow
 def test_motions_of_which_none_becomes_physical_end_a_round_in_one_line(workplace, humanoid, monkeypatch, capfd):
     """Nobody trains on what was generated beside them either."""
     monkeypatch.setattr(local, "_run_job", forked_jobs.run_job)
@@ -94,6 +96,7 @@ def test_motions_of_which_none_becomes_physical_end_a_round_in_one_line(workplac
     assert not Path("data/iter2").exists()
 
 
+@pytest.mark.slow
 def test_a_round_without_correction_trains_on_what_was_generated(workplace, monkeypatch, caplog):
     monkeypatch.setattr(local, "_run_job", forked_jobs.run_job)
     caplog.set_level("INFO", "parc")

@@ -48,6 +48,7 @@ def table() -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_a_job_that_fails_in_the_middle_does_not_stop_the_rest(shell, workplace, monkeypatch):
     monkeypatch.setattr(local, "_run_job", forked_jobs.run_job)
     answer = shell.train(*OWN, *SWEEP)

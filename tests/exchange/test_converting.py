@@ -111,6 +111,7 @@ def test_a_record_cut_short_and_what_a_killed_process_left_are_put_right(clips, 
     assert converted(clips, made).kept == 3
 
 
+@pytest.mark.slow
 def test_several_processes_make_what_one_makes(clips, tmp_path):
     converted(clips, tmp_path / "one")
     converted(clips, tmp_path / "two", processes=2)

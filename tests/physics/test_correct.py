@@ -257,6 +257,7 @@ def test_what_falls_is_kept_apart_with_its_frame(correct, folder, clips, humanoi
     assert not any("failed" in str(entry.path) for entry in ClipDataset(str(folder), 5, 1001, 1001, []).entries())
 
 
+@pytest.mark.slow
 def test_where_the_beginning_cannot_be_followed_the_rest_is_data_from_when_that_is_over(
     correct, folder, clips, humanoid
 ):

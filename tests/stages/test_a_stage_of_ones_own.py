@@ -47,6 +47,7 @@ def numbers(folder: str) -> list[int]:
     return [int(line) for line in Path(folder, "numbers").read_text().split()]
 
 
+@pytest.mark.slow
 def test_it_goes_on_where_it_was_stopped_and_says_when_it_is_finished(shell, environment, caplog):
     program = "from parc.stages.command import run_verb; run_verb('count')"
     slowly = ["--config-dir", str(OPTIONS), "last=300", "seconds=0.02"]

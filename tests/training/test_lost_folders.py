@@ -27,7 +27,11 @@ def unmounted(folder: Path) -> None:
     subprocess.run(["umount", "-l", folder], check=True)
 
 
-@pytest.mark.parametrize("lost", [renamed, shutil.rmtree, replaced, unmounted], ids=lambda each: each.__name__)
+@pytest.mark.parametrize(
+    "lost",
+    [renamed, *(pytest.param(each, marks=pytest.mark.slow) for each in (shutil.rmtree, replaced, unmounted))],
+    ids=lambda each: each.__name__,
+)
 def test_a_run_whose_folder_is_gone_ends_with_one_line_and_makes_none(config, tmp_path, lost):
     run = tmp_path / "run"
     if lost is unmounted:

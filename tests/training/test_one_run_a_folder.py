@@ -35,6 +35,7 @@ def test_a_second_run_is_refused_with_host_process_and_job_of_the_first(config, 
         assert first.wait() == 75
 
 
+@pytest.mark.slow
 def test_a_killed_process_holds_no_lock(config, tmp_path):
     config = changed(config, **LONG)
     with TrainingProcess(config, tmp_path / "log") as training:

@@ -138,7 +138,8 @@ def test_a_batch_that_cannot_be_shared_is_one_line(config, tmp_path):
     ]
 
 
-@pytest.mark.parametrize("signalled", [[1], *(pytest.param(each, marks=pytest.mark.slow) for each in ([0], [0, 1]))])
+@pytest.mark.slow
+@pytest.mark.parametrize("signalled", [[1], [0], [0, 1]])
 def test_a_signal_to_any_process_stops_all_at_one_step_with_the_state_saved(config, tmp_path, signalled):
     config = changed(config, trainer__epochs=5000, trainer__epochs_per_checkpoint=5000)
     with ExitStack() as stack:
@@ -152,7 +153,8 @@ def test_a_signal_to_any_process_stops_all_at_one_step_with_the_state_saved(conf
     assert all(f"after step {step}, everything is saved" in line for line in said)
 
 
-@pytest.mark.parametrize("dead", [pytest.param(0, marks=pytest.mark.slow), 1])
+@pytest.mark.slow
+@pytest.mark.parametrize("dead", [0, 1])
 def test_a_killed_process_takes_the_others_down_with_one_line(config, tmp_path, dead):
     config = changed(config, trainer__epochs=5000, trainer__epochs_per_checkpoint=1)
     with ExitStack() as stack:
@@ -166,6 +168,7 @@ def test_a_killed_process_takes_the_others_down_with_one_line(config, tmp_path, 
     assert newest_checkpoint(tmp_path / "run")[1].state["epoch"] >= 2
 
 
+@pytest.mark.slow
 def test_processes_that_see_different_checkpoints_are_told(tiny_config, tmp_path):
     """As on machines that do not share a disk."""
     config = changed(tiny_config, folder=tmp_path / "run")

@@ -15,7 +15,10 @@ from parc.motion_generator.checkpoint_files import newest_checkpoint
 LONG = {"trainer__epochs": 5000, "trainer__epochs_per_checkpoint": 5000}
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR2])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGTERM, *(pytest.param(each, marks=pytest.mark.slow) for each in (signal.SIGINT, signal.SIGUSR2))],
+)
 def test_a_signal_saves_the_state_and_says_how_to_go_on(config, tmp_path, number):
     with TrainingProcess(changed(config, **LONG), tmp_path / "log") as training:
         training.wait_for_rows(2)

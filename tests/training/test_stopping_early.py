@@ -50,6 +50,7 @@ def test_a_signal_stops_the_preparation_of_clips(config, monkeypatch, work, numb
     stopped(config, number)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
 def test_a_signal_stops_waiting_for_a_run_that_prepares_the_same_clips(config, monkeypatch, number):
     prepared = Path(config["sampler"]["sampler_save_folder"])
@@ -81,6 +82,7 @@ def test_a_signal_is_no_error_of_what_it_interrupts(config, monkeypatch):
     stopped(config, signal.SIGTERM)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_signal_stops_a_process_that_waits_for_the_others(config, tmp_path, rank):
     place = {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}

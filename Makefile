@@ -20,7 +20,7 @@ help:
 	@echo "make demo       train a small model on motions the project makes itself, generate with it, show the result"
 	@echo "make test       the fast tests, ruff and pyright"
 	@echo "make test-slow  the real SLURM, killed processes, the wheel, the commands of README and docs"
-	@echo "make bench      what users wait for, measured against targets; 8 minutes"
+	@echo "make bench      what users wait for, measured against targets; 7 minutes"
 	@echo "make format     ruff format and fix"
 
 $(BIN)/parc-is-installed: pyproject.toml constraints.txt

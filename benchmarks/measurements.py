@@ -1,12 +1,10 @@
 """What is measured, a function for each part of the benchmark; the rows compare times in yardsticks of the same turns."""
 
-import multiprocessing
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -18,7 +16,7 @@ from torch import Tensor, nn
 
 from benchmarks import fast_denoiser
 from benchmarks.correction import correct_demo_motions
-from benchmarks.own_process import forget_peak_memory, in_own_process, megabytes_in_memory
+from benchmarks.own_process import forget_peak_memory, in_own_process, lasting_process, megabytes_in_memory
 from benchmarks.rows import Row, timed_row
 from benchmarks.scale import Scale, measure_scale, write_repeated
 from benchmarks.setting import NoDenoiser, Setting, draw_windows, paper_setting, train_steps
@@ -53,18 +51,13 @@ DDIM_TIMESTEPS = [20, 15, 10, 5, 0]
 
 
 def yardstick(device: torch.device) -> Action:
-    """Return forward and backward of torch's own encoder of the paper's size, which anyone has, as torch comes.
+    """Return forward and backward of torch's own encoder of the paper's size, which anyone has.
 
-    On a CPU it has a process of its own, which nobody has told how to compute (see `configure_torch`).
+    On a CPU it has a process of its own, which computes as torch comes: nobody has told it how (see `configure_torch`).
     """
     if device.type == "cpu":
-        return lambda: _unconfigured_process().submit(_encode, device).result()
+        return lambda: lasting_process().submit(_encode, device).result()
     return partial(_encode, device)
-
-
-@cache
-def _unconfigured_process() -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
 
 
 def _encode(device: torch.device) -> None:

@@ -3,6 +3,7 @@
 import multiprocessing
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,6 +16,12 @@ def in_own_process(function: Callable[..., Result], *arguments: object) -> Resul
     """Return what a function of a module returns when a fresh process calls it."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
         return process.submit(function, *arguments).result()
+
+
+@cache
+def lasting_process() -> ProcessPoolExecutor:
+    """Return a process, the same one each time, that has done nothing but what it was given to do."""
+    return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
 
 
 def forget_peak_memory() -> None:

@@ -19,12 +19,11 @@ from parc.motion_generator.mdm_heightfield_contact_motion_sampler import (
 from parc.stages.randomness import generator_for
 from parc.stages.stage import read_run
 from parc.stages.stopping import StopRequest
-from parc.training.device import configure_torch
 from parc.training.loop import run_loop
 from parc.training.ranks import Ranks
 from parc.training.settings import TrainSettings
 from parc.training.state import TrainingState
-from parc.training.train import initial_state
+from parc.training.train import compute_as_set, initial_state
 from parc.training.trainer import Precision
 
 CLIPS = 200
@@ -74,7 +73,7 @@ def draw_windows(sampler: MDMHeightfieldContactMotionSampler, step: int, batch: 
 def paper_setting(folder: Path, device: torch.device, *overrides: str) -> Setting:
     """Make the pieces of the paper's run, or of another one that overrides choose, as `train` does."""
     settings = paper_settings(folder, f"device={device}", *overrides)
-    configure_torch(device, settings.threads)
+    compute_as_set(settings, device)
     character = settings.character.read()
     sampler = settings.sampler.make()
     sampler.prepare(settings.dataset.entries(), settings.dataset.limits, character)

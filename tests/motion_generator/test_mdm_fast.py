@@ -4,7 +4,6 @@ import dataclasses
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import nn
 
 from parc.configuration.composing import pieces_of_option
@@ -15,7 +14,7 @@ from parc.motion_generator.features import FeatureStatistics, MotionFeatures, Ro
 from parc.motion_generator.ground_below import GroundBelow
 from parc.motion_generator.local_heightmap import HeightmapGrid
 from parc.motion_generator.mdm import MDM
-from parc.motion_generator.mdm_fast import MDMFast, _attention
+from parc.motion_generator.mdm_fast import MDMFast
 
 GRID = HeightmapGrid(min_x=-1.0, max_x=2.0, min_y=-1.0, max_y=1.0, spacing=0.1)
 BATCH, FRAMES, PREVIOUS = 4, 15, 2
@@ -195,9 +194,3 @@ def test_sizes_that_cannot_be_are_refused_by_key(change, message):
     settings["denoiser"] = {**settings["denoiser"], **change}
     with pytest.raises(UserError, match=message):
         recipe(settings, MDM, "model")
-
-
-def test_attention_on_a_cpu_is_torchs_own():
-    generator = torch.Generator().manual_seed(0)
-    query, key, value = (torch.randn(2, 4, FRAMES, 8, generator=generator) for _ in range(3))
-    torch.testing.assert_close(_attention(query, key, value), F.scaled_dot_product_attention(query, key, value))

@@ -2,7 +2,6 @@ import dataclasses
 
 import pytest
 import torch
-import torch.nn.functional as F
 from safetensors.torch import load_file
 
 from golden_arrays import read_golden
@@ -10,7 +9,6 @@ from parc.configuration.errors import UserError
 from parc.motion_generator.denoiser import Conditions
 from parc.motion_generator.mdm_transformer import (
     MDMTransformer,
-    _attention,
     heightmap_tokens_along,
     sinusoidal_code,
 )
@@ -162,16 +160,6 @@ def test_dropout_acts_in_training_only(model, golden, conditions):
     assert torch.equal(model(golden["x"], timestep, conditions), model(golden["x"], timestep, conditions))
     model.train()
     assert not torch.equal(model(golden["x"], timestep, conditions), model(golden["x"], timestep, conditions))
-
-
-def test_attention_on_a_cpu_is_torchs_own():
-    torch.manual_seed(0)
-    query, key, value = (torch.randn(3, 2, tokens, 8) for tokens in (5, 9, 9))
-    visible = torch.rand(3, 9) < 0.6
-    visible[:, 0] = True
-    expected = F.scaled_dot_product_attention(query, key, value, attn_mask=visible[:, None, None, :])
-    torch.testing.assert_close(_attention(query, key, value, visible, 0.0), expected)
-    torch.testing.assert_close(_attention(query, key, value, visible, 1e-9), expected)  # dropout that drops nothing
 
 
 @pytest.mark.parametrize(("points", "tokens"), [(31, 8), (17, 1), (19, 2)])

@@ -17,11 +17,13 @@ CPU, GPU = torch.device("cpu"), torch.device("cuda")
 
 @pytest.fixture(autouse=True)
 def _as_before():
-    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    precision, tf32, mode = (
+        torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32, torch.get_deterministic_debug_mode()
+    )  # fmt: skip
     yield
-    torch.set_float32_matmul_precision(before[0])
-    torch.backends.cudnn.allow_tf32 = before[1]
-    torch.set_deterministic_debug_mode("default")
+    torch.set_float32_matmul_precision(precision)
+    torch.backends.cudnn.allow_tf32 = tf32
+    torch.set_deterministic_debug_mode(mode)
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are not told what to keep")
@@ -49,6 +51,12 @@ def test_products_of_matrices_keep_single_precision(sizes):
     assert (left @ right - exact).abs().max() < 1e-6 * inner
 
 
+def test_onednn_multiplies_where_it_does_not_round(monkeypatch):
+    monkeypatch.setattr(torch, "equal", lambda *_: True)
+    configure_torch(CPU, None)
+    assert torch.get_float32_matmul_precision() == "medium"
+
+
 def test_products_stay_with_mkl_on_a_cpu_that_would_round_them(monkeypatch):
     """Such as one with AMX, on which what oneDNN may round it does round."""
     rounding = torch.eye(256) * (1 + 2**-8)
@@ -70,10 +78,14 @@ def test_determinism_is_a_setting(deterministic, mode):
     assert torch.get_deterministic_debug_mode() == mode
 
 
-def test_training_computes_as_its_config_says(monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    ("precision", "deterministic", "tf32"),
+    [("fp32", True, False), ("tf32", True, True), ("bf16", False, False)],
+)
+def test_training_computes_as_its_config_says(monkeypatch, tmp_path, precision, deterministic, tf32):
     given = {}
     monkeypatch.setattr(training, "configure_torch", lambda *_, **how: given.update(how) or sys.exit())
-    overrides = ["device=cpu", "trainer.precision=tf32", "trainer.deterministic=false", f"output_dir={tmp_path}"]
+    how = [f"trainer.precision={precision}", f"trainer.deterministic={str(deterministic).lower()}"]
     with pytest.raises(SystemExit):
-        training.train(read_run(composed("dataset=demo", *overrides)).settings)
-    assert given == {"deterministic": False, "tf32": True}
+        training.train(read_run(composed("dataset=demo", "device=cpu", f"output_dir={tmp_path}", *how)).settings)
+    assert given == {"deterministic": deterministic, "tf32": tf32}

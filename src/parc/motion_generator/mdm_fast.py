@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from parc.configuration.errors import UserError
+from parc.motion_generator.attention import attention
 from parc.motion_generator.denoiser import Conditions, Denoiser, with_clean_previous_states
 from parc.motion_generator.dropout import Dropout
 from parc.motion_generator.ground_below import GroundBelow
@@ -168,23 +169,7 @@ class FrameLayer(nn.Module):
             part.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
             for part in self.query_key_value(tokens).chunk(3, dim=-1)
         )
-        on_cpu = tokens.device.type == "cpu"
-        attend = _attention if on_cpu else F.scaled_dot_product_attention
-        return self.attended(attend(query, key, value).transpose(1, 2).flatten(2))
-
-
-def _attention(
-    query: Float[Tensor, "batch heads frames part"],
-    key: Float[Tensor, "batch heads frames part"],
-    value: Float[Tensor, "batch heads frames part"],
-) -> Float[Tensor, "batch heads frames part"]:
-    """Attend to all frames, as torch's own attention does, on a CPU, where oneDNN multiplies (see `configure_torch`).
-
-    Torch's takes ten times as long with oneDNN, and a softmax along the last axis, of fewer numbers than a processor takes at
-    once, four times as long as along another.
-    """
-    scores = torch.matmul(key, (query * query.shape[-1] ** -0.5).transpose(-1, -2))
-    return torch.matmul(torch.softmax(scores, dim=-2).transpose(-1, -2), value)
+        return self.attended(attention(query, key, value).transpose(1, 2).flatten(2))
 
 
 def modulation(d_model: int, count: int) -> nn.Linear:

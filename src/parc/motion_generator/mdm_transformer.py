@@ -8,8 +8,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from parc.configuration.errors import UserError
+from parc.motion_generator.attention import attention_to_visible
 from parc.motion_generator.denoiser import MAX_HEIGHT, Conditions, Denoiser, with_clean_previous_states
-from parc.motion_generator.dropout import Dropout, dropout
+from parc.motion_generator.dropout import Dropout
 
 CONVOLVED_AWAY = (
     15  # points along each axis that three convolutions of width 5 and one of width 4 take, without padding
@@ -202,31 +203,11 @@ class SelfAttention(nn.Module):
         key, value = F.linear(tokens, weights[1], biases[1]).chunk(2, dim=-1)
         query, key, value = (self._split_heads(each) for each in (query, key, value))
         share = self.dropout if self.training else 0.0
-        if tokens.device.type == "cpu":
-            attended = _attention(query, key, value, visible, share)
-        else:
-            mask = visible[:, None, None, :]
-            attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=share)
+        attended = attention_to_visible(query, key, value, visible, share)
         return self.out_proj(attended.transpose(1, 2).flatten(2))
 
     def _split_heads(self, tokens: Float[Tensor, "batch tokens width"]) -> Float[Tensor, "batch heads tokens part"]:
         return tokens.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
-
-
-def _attention(
-    query: Float[Tensor, "batch heads queries part"],
-    key: Float[Tensor, "batch heads tokens part"],
-    value: Float[Tensor, "batch heads tokens part"],
-    visible: Bool[Tensor, "batch tokens"],
-    share_dropped: float,
-) -> Float[Tensor, "batch heads queries part"]:
-    """Attend to visible tokens, as torch's own attention does, on a CPU.
-
-    Torch's has no place for our dropout, and without any it is no faster there (in bf16, a fifth of generating slower).
-    """
-    hidden = torch.zeros(visible.shape, dtype=query.dtype).masked_fill_(~visible, -torch.inf)
-    scores = torch.matmul(query * query.shape[-1] ** -0.5, key.transpose(-1, -2)) + hidden[:, None, None, :]
-    return torch.matmul(dropout(torch.softmax(scores, dim=-1), share_dropped), value)
 
 
 def heightmap_tokens_along(axis: str, points: int) -> int:

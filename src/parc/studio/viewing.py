@@ -6,6 +6,7 @@ import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 import viser
 
 from parc.anim.character import Character
@@ -31,6 +32,7 @@ from parc.studio.studio import Studio
 from parc.studio.terrain_panel import TerrainPanel
 from parc.studio.tools import Tools
 from parc.studio.watch_panel import WatchPanel
+from parc.training.device import configure_torch
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +86,7 @@ def view(
     Raises:
         UserError: a path holds no clips, the model is none, or nothing can listen there.
     """
+    configure_torch(torch.device("cpu"), threads=None)
     listed, trained = _listed(paths), _model_of(paths[0], model, model_packages)
     character: Character = trained.character if trained is not None else CharacterFile(char_file).read()
     with running_server(host, port, "parc") as server:

@@ -63,12 +63,12 @@ def configure_torch(
         torch.set_num_threads(threads)
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    # use_deterministic_algorithms loads all of torch.compile for it
+    # As use_deterministic_algorithms does, but that loads all of torch.compile.
     torch.set_deterministic_debug_mode("warn" if deterministic else "default")
     # Filling fresh memory costs time, and no computation here reads what it has not written.
     torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore[reportAttributeAccessIssue]
+    _keep_freed_memory()
     if device.type == "cpu":
-        _keep_freed_memory()
         _multiply_by_onednn()
     else:
         torch.set_float32_matmul_precision("high" if tf32 else "highest")
@@ -90,10 +90,11 @@ def _keep_freed_memory() -> None:
 def _multiply_by_onednn() -> None:
     """Have oneDNN multiply matrices of single precision on the CPU, where it does not round them.
 
-    Torch leaves them to MKL, which takes twice as long on AMD's CPUs. It hands them to oneDNN only where rounding to bfloat16
-    is allowed, and only CPUs with instructions for such products (AMX) do round: these stay with MKL.
+    Torch leaves them to MKL, which takes twice as long on AMD's CPUs. Where rounding to bfloat16 is allowed, it hands them to
+    oneDNN on CPUs with AVX-512. Of these only such with AMX, which has instructions for rounded products, do round: they stay
+    with MKL.
     """
     torch.set_float32_matmul_precision("medium")
-    numbers = torch.arange(2.0**16).reshape(256, 256)  # bfloat16 has no whole numbers above 256 but for some
+    numbers = torch.arange(2.0**16).reshape(256, 256)  # most of them more than bfloat16 can hold
     if not torch.equal(numbers @ torch.eye(256), numbers):
         torch.set_float32_matmul_precision("highest")

@@ -52,8 +52,7 @@ def train(settings: TrainSettings) -> None:
     ranks = find_ranks()
     settings.refuse_processes(ranks.count)
     device = find_device(settings.device, ranks)
-    tf32 = trainer.precision is Precision.TF32
-    configure_torch(device, settings.threads, deterministic=trainer.deterministic, tf32=tf32)
+    compute_as_set(settings, device)
     with StopRequest() as stop, _run_folder(settings, ranks), naming_lost_ranks(ranks):
         with stop.at_once(f"before the first step, nothing is lost; to resume: {continue_command()}"):
             character = settings.character.read()
@@ -88,6 +87,13 @@ def train(settings: TrainSettings) -> None:
             ranks.wait_for_first(trainer.total_steps + 1)
             ranks.meet(device)
         leave_ranks(ranks)
+
+
+def compute_as_set(settings: TrainSettings, device: torch.device) -> None:
+    """Have this process compute as the settings of a training say (see `configure_torch`)."""
+    trainer = settings.trainer
+    tf32 = trainer.precision is Precision.TF32
+    configure_torch(device, settings.threads, deterministic=trainer.deterministic, tf32=tf32)
 
 
 def _refuse_other_step(settings: TrainSettings, step: int, ranks: Ranks, device: torch.device) -> None:

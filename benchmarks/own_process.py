@@ -14,13 +14,17 @@ Result = TypeVar("Result")
 
 def in_own_process(function: Callable[..., Result], *arguments: object) -> Result:
     """Return what a function of a module returns when a fresh process calls it."""
-    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
+    with _fresh_process() as process:
         return process.submit(function, *arguments).result()
 
 
 @cache
 def lasting_process() -> ProcessPoolExecutor:
     """Return a process, the same one each time, that has done nothing but what it was given to do."""
+    return _fresh_process()
+
+
+def _fresh_process() -> ProcessPoolExecutor:
     return ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
 
 
